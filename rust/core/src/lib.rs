@@ -1,0 +1,2 @@
+//! A Rust library of tensors with reverse-mode automatic differentiation.
+pub mod print;
