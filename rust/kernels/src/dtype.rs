@@ -57,8 +57,21 @@ impl DType {
     /// PyTorch's name, as in `torch.float32`.
     pub const fn name(self) -> &'static str {
         const NAMES: [&str; 15] = [
-            "bool", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16", "bfloat16",
-            "float32", "float64", "complex64", "complex128",
+            "bool",
+            "uint8",
+            "int8",
+            "int16",
+            "int32",
+            "int64",
+            "uint16",
+            "uint32",
+            "uint64",
+            "float16",
+            "bfloat16",
+            "float32",
+            "float64",
+            "complex64",
+            "complex128",
         ];
         NAMES[self as usize]
     }
@@ -66,8 +79,21 @@ impl DType {
     /// The C++ scalar type name that PyTorch's error messages use (`Float`, `Long`, ...).
     pub const fn scalar_name(self) -> &'static str {
         const NAMES: [&str; 15] = [
-            "Bool", "Byte", "Char", "Short", "Int", "Long", "UInt16", "UInt32", "UInt64", "Half", "BFloat16", "Float",
-            "Double", "ComplexFloat", "ComplexDouble",
+            "Bool",
+            "Byte",
+            "Char",
+            "Short",
+            "Int",
+            "Long",
+            "UInt16",
+            "UInt32",
+            "UInt64",
+            "Half",
+            "BFloat16",
+            "Float",
+            "Double",
+            "ComplexFloat",
+            "ComplexDouble",
         ];
         NAMES[self as usize]
     }
