@@ -37,7 +37,8 @@ fn optional(t: Option<Tensor>) -> Result<Obj, Raised> {
 /// Getters as a table: a C function and a name for each.
 macro_rules! getters {
     ($($name:ident: |$t:ident| $body:expr;)*) => {
-        $(unsafe extern "C" fn $name(o: Obj, _: *mut c_void) -> Obj {
+        $(#[allow(non_snake_case)]
+        unsafe extern "C" fn $name(o: Obj, _: *mut c_void) -> Obj {
             slot(|| {
                 // SAFETY: a getter of the type: `o` is a tensor.
                 let $t = unsafe { known(o) };

@@ -3,7 +3,6 @@
 use crate::errors::{Raised, slot};
 use crate::object::known;
 use pyo3::ffi;
-use std::any::Any;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use wengert::shape::Layout;

@@ -20,11 +20,6 @@ pub fn from_python(e: PyErr) -> Error {
     Error::new(Kind::Host, message)
 }
 
-/// Takes the exception that is set in the interpreter.
-pub fn fetch(py: Python) -> Error {
-    from_python(PyErr::fetch(py))
-}
-
 /// The Python exception for an error.
 pub fn to_python(e: &Error) -> PyErr {
     let text = e.message.clone();

@@ -15,6 +15,13 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{addr_of_mut, null_mut};
 use wengert::Tensor;
 
+// What `PyObject_GC_New` and a resurrection stand for in CPython's headers.
+unsafe extern "C" {
+    fn _PyObject_GC_New(class: *mut ffi::PyTypeObject) -> *mut ffi::PyObject;
+    /// Sets the reference count of an object to one.
+    fn _Py_NewReference(o: *mut ffi::PyObject);
+}
+
 /// Memory of a tensor object.
 #[repr(C)]
 pub struct Object {
@@ -123,13 +130,13 @@ fn fresh(t: Tensor) -> Result<*mut ffi::PyObject, Raised> {
         Some(o) => o,
         None => {
             // SAFETY: the type is ready and has the basic size of `Object`.
-            let o = unsafe { ffi::_PyObject_GC_New(s.tensor_type) };
+            let o = unsafe { _PyObject_GC_New(s.tensor_type) };
             check(o.cast())?.cast()
         }
     };
     // SAFETY: fresh memory of an object whose type reference is counted already.
     unsafe {
-        ffi::Py_SET_REFCNT(o.cast(), 1);
+        _Py_NewReference(o.cast());
         (*o).dict = null_mut();
         (*o).weakrefs = null_mut();
         t.set_host(o.cast(), false);
@@ -178,7 +185,7 @@ unsafe fn turn_round(o: *mut Object) -> bool {
             return false;
         }
         t.set_host(o.cast(), true);
-        ffi::Py_SET_REFCNT(o.cast(), 1);
+        _Py_NewReference(o.cast());
         // Gives up the object's handle; the tensor lives on by the core's.
         drop(Tensor::from_raw((*o).raw));
         true

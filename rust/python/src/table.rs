@@ -294,7 +294,7 @@ pub fn add_function(m: &Bound<'_, PyModule>, def: ffi::PyMethodDef) -> PyResult<
     let def = Box::leak(Box::new(def));
     // SAFETY: the definition lives for ever; the interpreter returns a new reference.
     unsafe {
-        let name = std::ffi::CStr::from_ptr(def.ml_name).to_str()?;
+        let name = std::ffi::CStr::from_ptr(def.ml_name).to_string_lossy().into_owned();
         let f = ffi::PyCFunction_NewEx(def, null_mut(), null_mut());
         m.add(name, Bound::from_owned_ptr_or_err(m.py(), f)?)
     }
