@@ -18,7 +18,8 @@ MAX_WIDTH = 100
 NOTE_REACH = 20
 
 UNSAFE_BLOCK = re.compile(r"\bunsafe\s*(\{|impl\b)")
-UNSAFE_FN = re.compile(r"\bunsafe\s+(extern\s+\"[^\"]*\"\s+)?fn\s+\w")
+# A private function's contract is its caller's business in the same file, a method's its trait's.
+UNSAFE_FN = re.compile(r"^pub\b.*\bunsafe\s+(extern\s+\"[^\"]*\"\s+)?fn\s+\w")
 SAFETY = re.compile(r"SAFETY:|# Safety")
 LINE_COMMENT = re.compile(r"//.*")
 STRING = re.compile(r'"(\\.|[^"\\])*"')
@@ -42,7 +43,7 @@ def breaches_of_form(lines: list[str]):
 
 
 def uses_of_unsafe(lines: list[str]):
-    """`(line number, explained)` of each unsafe block, impl and function."""
+    """`(line number, explained)` of each unsafe block, impl and public function."""
     code = [LINE_COMMENT.sub("", STRING.sub('""', line)).strip() for line in lines]
     for index, text in enumerate(code):
         # A declaration inside `extern "C" { ... }` or a type (`unsafe fn(..)`) needs no note.
