@@ -7,6 +7,8 @@
 tensor([2., 4., 6.])
 """
 
+from math import e, inf, nan, pi
+
 from . import _types, _wengert
 from ._types import (
     Size,
@@ -44,10 +46,6 @@ from .autograd import (  # noqa: E402
 
 __version__ = "0.1.0"
 
-inf = float("inf")
-nan = float("nan")
-pi = 3.141592653589793
-e = 2.718281828459045
 newaxis = None
 
 
