@@ -20,10 +20,10 @@ from ._types import (
     preserve_format,
     strided,
 )
-from ._wengert import *  # noqa: F403
 from ._wengert import Tensor, dtype, get_default_dtype, initial_seed, set_default_dtype
 
 _wengert._set_size_class(Size)
+globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_")})
 
 from . import _tensor, autograd, config, nn  # noqa: E402
 from ._functions import *  # noqa: E402, F403
