@@ -13,8 +13,7 @@
 //! | [`fill_permutation`](Generator::fill_permutation) | `randperm` |
 //! | [`fill_bernoulli`](Generator::fill_bernoulli) and its two siblings | `bernoulli_`, `bernoulli`, `dropout` |
 //! | [`fill_exponential`](Generator::fill_exponential), `fill_cauchy`, `fill_log_normal`, `fill_geometric` | the same with `_` |
-//! | [`multinomial_with_replacement`](Generator::multinomial_with_replacement) | `multinomial(p, n, True)` |
-//! | [`multinomial_distinct`](Generator::multinomial_distinct) | `multinomial(p, n)` |
+//! | [`multinomial`](Generator::multinomial) | `multinomial` |
 //!
 //! Which numbers "PyTorch's" are depends a little on the machine. These are those of its x86-64
 //! build on a CPU with AVX2 or AVX-512, and they are the same here at every instruction-set level.
@@ -31,8 +30,11 @@ mod integer;
 mod multinomial;
 mod normal;
 mod sample;
+mod select;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_torch;
 mod uniform;
 
 pub use generator::{DEFAULT_SEED, Generator, STATE_BYTES};

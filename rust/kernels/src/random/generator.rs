@@ -11,7 +11,7 @@ pub const DEFAULT_SEED: u64 = 67280421310721;
 pub const STATE_BYTES: usize = 5056;
 
 /// Words of state, and offset of the word mixed in (Matsumoto and Nishimura, 1998).
-const N: usize = 624;
+pub(super) const N: usize = 624;
 const M: usize = 397;
 
 /// Words drawn at a time by the fills: 4 KiB, so that the converting pass finds them in L1.

@@ -126,20 +126,20 @@ fn spacing<T: FloatSample>(x: i64) -> i64 {
 /// A divisor prepared for the remainders of 32-bit numbers: two multiplications in place of a
 /// division (Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019).
 #[derive(Clone, Copy)]
-struct Modulus {
+pub(super) struct Modulus {
     divisor: u32,
     /// 2⁶⁴ / `divisor`, rounded up (for a divisor of 1 it wraps to 0, which gives remainder 0).
     inverse: u64,
 }
 
 impl Modulus {
-    fn new(divisor: u32) -> Modulus {
+    pub(super) fn new(divisor: u32) -> Modulus {
         Modulus { divisor, inverse: (u64::MAX / u64::from(divisor)).wrapping_add(1) }
     }
 
     #[inline(always)]
-    fn remainder(self, x: u32) -> u32 {
+    pub(super) fn remainder(self, x: u32) -> u32 {
         let fraction = self.inverse.wrapping_mul(x.into());
-        (u128::from(fraction) * u128::from(self.divisor) >> 64) as u32
+        ((u128::from(fraction) * u128::from(self.divisor)) >> 64) as u32
     }
 }

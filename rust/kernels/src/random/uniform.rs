@@ -21,7 +21,7 @@ impl Generator {
             T::Wide::uniform(self, values, wide(from), wide(to));
             T::narrow(piece, values);
             for y in piece {
-                *y = if y.widen() == high.widen() { low } else { *y };
+                *y = if *y == high { low } else { *y };
             }
         }
     }
