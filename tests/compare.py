@@ -117,6 +117,14 @@ def caught(function, *args, **kwargs):
     return None
 
 
+def warned(function, *args, **kwargs):
+    """The result of a call, and the first sentence of each warning it gave."""
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        result = function(*args, **kwargs)
+    return result, [first_sentence(w.message) for w in given]
+
+
 # --- One function --------------------------------------------------------------------------------
 
 
