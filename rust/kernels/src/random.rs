@@ -22,10 +22,10 @@
 //!
 //! Which numbers "PyTorch's" are depends a little on the machine. These are those of its x86-64
 //! build on a CPU with AVX2 or AVX-512, of any maker, and they are the same here at every
-//! instruction-set level. (Without AVX2, PyTorch rounds products before it adds: 40 % of its `randn`
-//! differ then, in the last bits.) What PyTorch computes in double precision calls the C library's
-//! `log`, `log1p`, `sin`, `cos`, `tan` and `exp`, there and here; so those bits are a property of
-//! that library.
+//! instruction-set level. (Without AVX2, PyTorch rounds products before it adds: 40 % of its
+//! `randn` differ then, in the last bits.) What PyTorch computes in double precision calls the C
+//! library's `log`, `log1p`, `sin`, `cos`, `tan` and `exp`, there and here; so those bits are a
+//! property of that library.
 //!
 //! Arguments are not checked for meaning (a negative standard deviation, a probability above 1):
 //! the caller does that, because the messages name tensors.

@@ -2,9 +2,9 @@
 //!
 //! PyTorch's `topk` on the CPU is `std::partial_sort`, or `std::nth_element` and `std::sort`. None
 //! of them is stable, so which of two equal elements comes first is decided by libstdc++'s choice
-//! of pivots and heap moves. The functions below make the same comparisons and moves; their names are
-//! the standard's. Ties are not rare: of 100,000 `f32` keys of `multinomial`, 120 sat elsewhere in
-//! stable order.
+//! of pivots and heap moves. The functions below make the same comparisons and moves; their names
+//! are the standard's. Ties are not rare: of 100,000 `f32` keys of `multinomial`, 120 sat elsewhere
+//! in stable order.
 
 /// Below this length quicksort leaves the rest to insertion sort.
 const SMALL: usize = 16;

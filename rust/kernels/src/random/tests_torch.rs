@@ -1,7 +1,8 @@
 //! Every fill against PyTorch 2.13, byte for byte.
 //!
 //! A check runs five seeds; for each, one generator fills slices of 68 lengths in turn, and gives
-//! its state. The CRC-32 of all those bytes was printed by PyTorch (CPU, AVX-512; the same with AVX2):
+//! its state. The CRC-32 of all those bytes was printed by PyTorch (CPU, AVX-512; the same with
+//! AVX2):
 //!
 //! ```python
 //! import torch, zlib
