@@ -1,15 +1,16 @@
 //! The first few of a list in order, with equal elements in the order PyTorch leaves them.
 //!
 //! PyTorch's `topk` on the CPU is `std::partial_sort`, or `std::nth_element` and `std::sort`. None
-//! of them is stable, so which of two equal elements comes first is decided by libstdc++'s choice of
-//! pivots and heap moves. The functions below make the same comparisons and moves; their names are
-//! the standard's. Ties are not rare: of 100,000 `f32` keys of `multinomial`, 120 sat elsewhere in
-//! stable order.
+//! of them is stable, so which of two equal elements comes first is decided by libstdc++'s choice
+//! of pivots and heap moves. The functions below make the same comparisons and moves; their names
+//! are the standard's. Ties are not rare: of 100,000 `f32` keys of `multinomial`, 120 sat elsewhere
+//! in stable order.
 
 /// Below this length quicksort leaves the rest to insertion sort.
 const SMALL: usize = 16;
 
-/// Moves the `k` elements (at least one) that come first to the front, in order. `before` is a strict weak order.
+/// Moves the `k` elements (at least one) that come first to the front, in order. `before` is a
+/// strict weak order.
 pub(super) fn top_k<E: Copy>(v: &mut [E], k: usize, before: impl Fn(&E, &E) -> bool + Copy) {
     if k * 64 <= v.len() {
         partial_sort(v, k, before);

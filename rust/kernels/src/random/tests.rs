@@ -47,7 +47,8 @@ fn bad_states_are_refused() {
     let good = g.get_state();
     assert_eq!(
         g.set_state(&good[1..]).unwrap_err(),
-        "Expected a CPUGeneratorImplState of size 5056 but found the input RNG state size to be 5055"
+        "Expected a CPUGeneratorImplState of size 5056 but found the input RNG state size to be \
+         5055"
     );
     // left, seeded, next (twice), and a left beyond what next leaves.
     for (at, value) in [(8, 0), (8, 626), (12, 0), (16, 625), (17, 255), (8, 625), (16, 200)] {
@@ -158,7 +159,8 @@ proptest! {
 
     #[test]
     fn bounds_hold_after_rounding(from in -70_000..70_000i64, length in 1..70_000i64, x: u64) {
-        let (low, high) = (closest_from::<half::bf16>(from), closest_to::<half::bf16>(from + length));
+        let low = closest_from::<half::bf16>(from);
+        let high = closest_to::<half::bf16>(from + length);
         prop_assume!(low < high);
         let y = half::bf16::from_i64(low + (x % (high - low) as u64) as i64).to_f64() as i64;
         prop_assert!((from..from + length).contains(&y));

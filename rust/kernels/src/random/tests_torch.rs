@@ -1,7 +1,8 @@
 //! Every fill against PyTorch 2.13, byte for byte.
 //!
-//! A check runs five seeds; for each, one generator fills slices of 68 lengths in turn, and gives its
-//! state. The CRC-32 of all those bytes was printed by PyTorch (CPU, AVX-512; the same with AVX2):
+//! A check runs five seeds; for each, one generator fills slices of 68 lengths in turn, and gives
+//! its state. The CRC-32 of all those bytes was printed by PyTorch (CPU, AVX-512; the same with
+//! AVX2):
 //!
 //! ```python
 //! import torch, zlib
@@ -49,10 +50,11 @@
 //! ops["geometric f32"] = lambda n: E(n, f32).geometric_(0.3)
 //! ops["geometric i64"] = lambda n: E(n, i64).geometric_(0.003)
 //! def mixed(n):
-//!     for t in (torch.randn(3), torch.rand(5), torch.randn(17), torch.randperm(n % 99),
-//!               torch.randint(0, 10, (n % 7,)), torch.randn(n % 20, dtype=bf16), E(9, f32).bernoulli_(0.5),
-//!               torch.randn(2, dtype=f64), E(n % 5, f64).exponential_(), torch.rand(n % 13, dtype=f64)):
-//!         yield t
+//!     yield from (
+//!         torch.randn(3), torch.rand(5), torch.randn(17), torch.randperm(n % 99),
+//!         torch.randint(0, 10, (n % 7,)), torch.randn(n % 20, dtype=bf16),
+//!         E(9, f32).bernoulli_(0.5), torch.randn(2, dtype=f64), E(n % 5, f64).exponential_(),
+//!         torch.rand(n % 13, dtype=f64))
 //! ops["mixed"] = mixed
 //! for name, op in ops.items():
 //!     crc = 0
