@@ -15,11 +15,12 @@ mod convert;
 mod explain;
 mod obj;
 
-use obj::{Number, Obj, Raised};
-use pyo3::ffi::{self, PyObject};
+use crate::errors::Raised;
+use obj::{Number, Obj};
+use pyo3::ffi::PyObject;
 use smallvec::SmallVec;
 use wengert::Value;
-use wengert::op::Id;
+use wengert::op::{Block, Id};
 use wengert::schema::{Literal, Param, Schema, Type};
 
 /// What is being called.
@@ -48,7 +49,7 @@ pub type Values = SmallVec<[Value; 6]>;
 ///
 /// # Safety
 /// The thread holds the interpreter's lock. `args` holds `nargs` live objects and one for each item
-/// of `kwnames`; `kwnames` is null or a tuple of str; `self_` is null, or live if `call.method`.
+/// of `kwnames`; `kwnames` is null or a tuple of str; `self_` is a live object if `call.method`.
 /// `out` in the result is borrowed from `args`.
 #[inline]
 pub unsafe fn bind(
@@ -59,8 +60,10 @@ pub unsafe fn bind(
     kwnames: *mut PyObject,
 ) -> Result<(Id, Values, Option<*mut PyObject>), ()> {
     // SAFETY: the caller's promise.
-    let mut frame = unsafe { Frame::new(call.name, self_, args, nargs, kwnames) };
-    frame.method = call.method;
+    let mut frame = unsafe {
+        let this = call.method.then(|| Obj::new(self_));
+        Frame::new(call.name, this, args, nargs, kwnames)
+    };
     if !call.method && !frame.names.is_empty() {
         frame.out = frame.keyword("out");
     }
@@ -74,27 +77,38 @@ pub unsafe fn bind(
             Err(_) => {}
         }
     }
-    explain::call(call, &frame);
+    explain::overloads(&Overload::of(call), &frame);
     Err(())
 }
 
-/// As [`bind`], for a function written by hand: one signature, and no `out=` unless it has one.
+/// As [`bind`], for a function written by hand: takes the first of its signatures that fits, and
+/// says which. There is no `out=` unless a signature has one.
 ///
 /// # Errors
 /// As [`bind`].
 ///
 /// # Safety
-/// As [`bind`]; the call is a method's if `self_` is not null.
+/// As [`bind`].
 pub unsafe fn bind_schema(
-    schema: &Schema,
-    self_: *mut PyObject,
+    name: &str,
+    schemas: &[&Schema],
     args: *const *mut PyObject,
     nargs: usize,
     kwnames: *mut PyObject,
-) -> Result<Values, ()> {
+) -> Result<(usize, Values), ()> {
     // SAFETY: the caller's promise.
-    let frame = unsafe { Frame::new(&schema.name, self_, args, nargs, kwnames) };
-    try_bind(schema, &frame).map_err(|misfit| explain::misfit(schema, &frame, misfit))
+    let frame = unsafe { Frame::new(name, None, args, nargs, kwnames) };
+    for (i, schema) in schemas.iter().enumerate() {
+        match try_bind(schema, &frame) {
+            Ok(values) => return Ok((i, values)),
+            Err(Misfit::Raised) => return Err(()),
+            Err(_) => {}
+        }
+    }
+    let overloads: Vec<Overload> =
+        schemas.iter().map(|&schema| Overload { schema, out: false }).collect();
+    explain::overloads(&overloads, &frame);
+    Err(())
 }
 
 #[inline]
@@ -102,16 +116,38 @@ fn try_bind(schema: &Schema, frame: &Frame) -> Result<Values, Misfit> {
     let slots = fit(schema, frame)?;
     let mut values = Values::new();
     for (i, (slot, param)) in slots.iter().zip(&schema.params).enumerate() {
-        values.push(convert::value(slot, param, i, schema, frame).map_err(|Raised| Misfit::Raised)?);
+        values
+            .push(convert::value(slot, param, i, schema, frame).map_err(|Raised| Misfit::Raised)?);
     }
     Ok(values)
+}
+
+/// One signature of a name, for errors.
+struct Overload<'a> {
+    schema: &'a Schema,
+    /// PyTorch shows its `out=`.
+    out: bool,
+}
+
+impl Overload<'_> {
+    /// The table does not say which operations have `out=` in PyTorch: nearly all of the pointwise
+    /// ones and of the reductions over dimensions do, views do not.
+    fn of(call: &Call) -> Vec<Overload<'static>> {
+        let one = |id: &Id| {
+            let schema = &id.op().schema;
+            let reduces = schema.params.iter().any(|p| p.name == "keepdim");
+            let writes = reduces || matches!(id.block(), Block::Pointwise(_));
+            Overload { schema, out: writes && !call.method }
+        };
+        call.ops.iter().map(one).collect()
+    }
 }
 
 /// One call as Python makes it.
 struct Frame<'a> {
     name: &'a str,
+    /// The tensor of a method.
     this: Option<Obj>,
-    method: bool,
     args: &'a [Obj],
     /// Names of the keywords, and their values.
     names: &'a [Obj],
@@ -126,7 +162,7 @@ impl<'a> Frame<'a> {
     #[inline(always)]
     unsafe fn new(
         name: &'a str,
-        this: *mut PyObject,
+        this: Option<Obj>,
         args: *const *mut PyObject,
         nargs: usize,
         kwnames: *mut PyObject,
@@ -138,9 +174,8 @@ impl<'a> Frame<'a> {
                 0 => &[],
                 n => std::slice::from_raw_parts(args.cast(), n),
             };
-            let this = if this.is_null() { None } else { Some(Obj::new(this)) };
             let (args, named) = all.split_at(nargs);
-            Frame { name, this, method: this.is_some(), args, names, named, out: None }
+            Frame { name, this, args, names, named, out: None }
         }
     }
 
@@ -162,15 +197,13 @@ impl<'a> Frame<'a> {
     #[inline]
     fn shown_name<'p>(&self, param: &'p Param) -> &'p str {
         let is_tensor = matches!(param.ty, Type::Tensor | Type::Operand);
-        if !self.method && is_tensor && param.name == "self" { "input" } else { &param.name }
+        if self.this.is_none() && is_tensor && param.name == "self" { "input" } else { &param.name }
     }
 
     /// Which parameter of a method is its own tensor.
     #[inline]
     fn this_index(&self, schema: &Schema) -> Option<usize> {
-        if !self.method {
-            return None;
-        }
+        self.this?;
         Some(schema.params.iter().position(|p| p.name == "self").unwrap_or(0))
     }
 

@@ -1,8 +1,8 @@
 //! Objects that fit, turned into values.
 
-use super::obj::{Items, NotIndex, Number, Obj, Raised};
+use super::obj::{Items, NotIndex, Number, Obj};
 use super::{Frame, Slot};
-use crate::object::set_error;
+use crate::errors::{Raised, set_error};
 use pyo3::ffi;
 use smallvec::{SmallVec, smallvec};
 use std::ffi::CStr;

@@ -6,32 +6,26 @@
 
 use super::convert::raise;
 use super::obj::Obj;
-use super::{Call, Frame, Misfit, Wrong, fit};
+use super::{Frame, Misfit, Overload, Wrong, fit};
 use std::fmt::Write;
 use wengert::error::Kind;
-use wengert::op::Block;
 use wengert::schema::{Literal, Param, Schema, Type};
 
 /// Sets the exception for a call that fits none of its overloads.
 #[cold]
-pub(super) fn call(call: &Call, frame: &Frame) {
-    let schemas: Vec<&Schema> = call.ops.iter().map(|id| &id.op().schema).collect();
-    if call.method && schemas.iter().all(|s| frame.params(s).next().is_none()) {
+pub(super) fn overloads(all: &[Overload], frame: &Frame) {
+    if frame.this.is_some() && all.iter().all(|o| frame.params(o.schema).next().is_none()) {
         return no_arguments(frame);
     }
-    let signatures: Vec<Signature> = call
-        .ops
+    let signatures: Vec<Signature> = all
         .iter()
-        .filter(|id| !schemas.iter().any(|other| extends(other, &id.op().schema)))
-        .flat_map(|id| {
-            let out = !call.method && matches!(id.block(), Block::Pointwise(_));
-            Signature::all(&id.op().schema, frame, out)
-        })
+        .filter(|o| !all.iter().any(|other| extends(other.schema, o.schema)))
+        .flat_map(|o| Signature::all(o, frame))
         .collect();
     let count = frame.args.len() + frame.names.len();
     let mut plausible = signatures.iter().filter(|s| s.takes(count));
     let only = match (signatures.as_slice(), plausible.next(), plausible.next()) {
-        ([one], ..) if call.ops.len() == 1 => Some(one),
+        ([one], ..) if all.len() == 1 => Some(one),
         (_, Some(one), None) => Some(one),
         _ => None,
     };
@@ -42,8 +36,7 @@ pub(super) fn call(call: &Call, frame: &Frame) {
 }
 
 /// Sets the exception for a call that does not fit a signature.
-#[cold]
-pub(super) fn misfit(schema: &Schema, frame: &Frame, misfit: Misfit) {
+fn misfit(schema: &Schema, frame: &Frame, misfit: Misfit) {
     let name = frame.name;
     let message = match misfit {
         Misfit::Raised => return,
@@ -75,7 +68,9 @@ fn too_many(schema: &Schema, frame: &Frame) -> String {
     let given = frame.args.len();
     let were = if given == 1 { "was" } else { "were" };
     if least != most {
-        return format!(" takes from {least} to {most} positional arguments but {given} were given");
+        return format!(
+            " takes from {least} to {most} positional arguments but {given} were given"
+        );
     }
     let s = if most == 1 { "" } else { "s" };
     format!(" takes {most} positional argument{s} but {given} {were} given")
@@ -95,7 +90,7 @@ fn missing(schema: &Schema, frame: &Frame, from: usize) -> String {
 fn wrong_type(schema: &Schema, frame: &Frame, wrong: Wrong) -> String {
     let (name, ty) = match schema.params.get(wrong.param) {
         Some(param) => (frame.shown_name(param), param.type_name()),
-        None => ("out", if schema.outputs == 1 { "Tensor" } else { "tuple of Tensors" }),
+        None => ("out", out_type(schema)),
     };
     let class = wrong.given.class_name();
     let Some(position) = wrong.position else {
@@ -107,6 +102,10 @@ fn wrong_type(schema: &Schema, frame: &Frame, wrong: Wrong) -> String {
         None => format!("not {class}"),
     };
     format!(": argument '{name}' (position {position}) must be {ty}, {why}")
+}
+
+fn out_type(schema: &Schema) -> &'static str {
+    if schema.outputs == 1 { "Tensor" } else { "tuple of Tensors" }
 }
 
 fn unused_keyword(schema: &Schema, frame: &Frame) -> String {
@@ -142,7 +141,8 @@ const NUMBERS_ARE_TENSORS: [&str; 8] =
 
 impl<'a> Signature<'a> {
     /// The signatures PyTorch has where the table has one: an operand is a Tensor or a Number.
-    fn all(schema: &'a Schema, frame: &Frame, out: bool) -> Vec<Signature<'a>> {
+    fn all(overload: &Overload<'a>, frame: &Frame) -> Vec<Signature<'a>> {
+        let schema = overload.schema;
         let name = frame.name.strip_suffix('_').unwrap_or(frame.name);
         let operands = |optional: bool| {
             let of = move |p: &&Param| p.ty == Type::Operand && p.optional == optional;
@@ -154,11 +154,12 @@ impl<'a> Signature<'a> {
             0 => operands(true).min(1),
             n => n.min(4),
         };
-        (0..1 << bits).map(|numbers| Signature::new(schema, frame, out, numbers)).collect()
+        (0..1 << bits).map(|numbers| Signature::new(overload, frame, numbers)).collect()
     }
 
     /// Bit `i` of `numbers` makes operand `i` a Number.
-    fn new(schema: &'a Schema, frame: &Frame, out: bool, mut numbers: u32) -> Signature<'a> {
+    fn new(overload: &Overload<'a>, frame: &Frame, mut numbers: u32) -> Signature<'a> {
+        let Overload { schema, out } = *overload;
         let mut parts = Vec::new();
         let mut keyword_only = false;
         for param in frame.params(schema) {
@@ -179,7 +180,7 @@ impl<'a> Signature<'a> {
         }
         if out {
             parts.extend((!keyword_only).then(|| "*".into()));
-            parts.push("Tensor out = None".into());
+            parts.push(format!("{} out = None", out_type(schema)));
         }
         Signature {
             schema,

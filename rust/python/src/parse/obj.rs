@@ -1,5 +1,6 @@
 //! A borrowed Python object, and what the parser asks of it.
 
+use crate::errors::{Raised, set_error};
 use crate::{dtypes, object};
 use pyo3::ffi::{self, PyObject};
 use std::ffi::{CStr, c_int};
@@ -13,9 +14,6 @@ use wengert::{DType, Tensor};
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Obj(*mut PyObject);
-
-/// A Python exception is set.
-pub(super) struct Raised;
 
 /// What kind of number an object is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -173,7 +171,7 @@ impl Obj {
         if self.tensor().is_some() {
             let tensor = self.int_tensor().ok_or(NotIndex::Type)?;
             let item = tensor.item().map_err(|e| {
-                object::set_error(&e);
+                set_error(&e);
                 NotIndex::Raised
             })?;
             return Ok(item.to_i64());
