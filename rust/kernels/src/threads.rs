@@ -26,7 +26,7 @@ pub const MAX_THREADS: usize = 256;
 
 /// How long an idle worker spins before it parks: longer than the gap between two ops of a script,
 /// short enough that an idle process is idle.
-const SPIN: Duration = Duration::from_micros(100);
+const SPIN: Duration = Duration::from_millis(1);
 
 /// Chunks per thread that [`for_ranges`] makes of long loops, so that a disturbed core gets less.
 const CHUNKS_PER_THREAD: usize = 4;
@@ -83,6 +83,14 @@ pub fn parallel_for(n_tasks: usize, f: &(dyn Fn(usize) + Sync)) {
         return;
     }
     (0..n_tasks).for_each(f);
+}
+
+/// Whether a worker is awake, so that handing it work costs a fraction of a microsecond. If not, the
+/// call costs 5 to 20, and the worker comes 50 to 100 later: small loops should then stay serial.
+#[inline]
+pub fn are_hot() -> bool {
+    let pool = pool();
+    pool.started.load(Relaxed) > 0 && !pool.workers[0].asleep.load(Relaxed)
 }
 
 /// Cuts `0..len` into ranges of at least `min_per_task` (unless `len` is shorter) and runs `f` on each,
@@ -371,17 +379,30 @@ mod tests {
         }
     }
 
+    /// Other tests of the process may hold the pool or change the thread count at any time, which
+    /// makes a loop serial: what must happen in parallel gets many chances.
+    fn eventually(what: &str, mut happens: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !happens() {
+            assert!(Instant::now() < deadline, "never: {what}");
+        }
+    }
+
     #[test]
     fn workers_wake_after_sleeping() {
         with_threads(4, || {
-            for _ in 0..5 {
+            eventually("four threads at work", || {
+                set_num_threads(4);
                 thread::sleep(3 * SPIN);
-                // All four must meet, so three workers must have woken.
-                let barrier = std::sync::Barrier::new(4);
-                parallel_for(4, &|_| {
-                    barrier.wait();
+                let seen = Mutex::new(std::collections::HashSet::new());
+                parallel_for(8, &|_| {
+                    thread::sleep(SPIN);
+                    seen.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(thread::current().id());
                 });
-            }
+                seen.into_inner().unwrap_or_else(PoisonError::into_inner).len() == 4
+            });
         });
     }
 
@@ -407,16 +428,19 @@ mod tests {
     #[test]
     fn panics_reach_the_caller_after_all_tasks() {
         with_threads(3, || {
-            let ran = AtomicUsize::new(0);
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                parallel_for(50, &|i| {
-                    ran.fetch_add(1, Relaxed);
-                    assert!(i != 7, "task seven");
-                });
-            }));
-            let payload = result.expect_err("must panic");
-            assert!(payload.downcast_ref::<&str>().is_some_and(|s| s.contains("task seven")));
-            assert_eq!(ran.into_inner(), 50);
+            eventually("all tasks ran", || {
+                set_num_threads(3);
+                let ran = AtomicUsize::new(0);
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    parallel_for(50, &|i| {
+                        ran.fetch_add(1, Relaxed);
+                        assert!(i != 7, "task seven");
+                    });
+                }));
+                let payload = result.expect_err("must panic");
+                assert!(payload.downcast_ref::<&str>().is_some_and(|s| s.contains("task seven")));
+                ran.into_inner() == 50
+            });
             assert_eq!(counts(50), vec![1; 50]);
         });
     }
