@@ -26,7 +26,7 @@ pub const MAX_THREADS: usize = 256;
 
 /// How long an idle worker spins before it parks: longer than the gap between two ops of a script,
 /// short enough that an idle process is idle.
-const SPIN: Duration = Duration::from_micros(100);
+const SPIN: Duration = Duration::from_millis(1);
 
 /// Chunks per thread that [`for_ranges`] makes of long loops, so that a disturbed core gets less.
 const CHUNKS_PER_THREAD: usize = 4;
@@ -83,6 +83,14 @@ pub fn parallel_for(n_tasks: usize, f: &(dyn Fn(usize) + Sync)) {
         return;
     }
     (0..n_tasks).for_each(f);
+}
+
+/// Whether a worker is awake, so that handing it work costs a fraction of a microsecond. If not, the
+/// call costs 5 to 20, and the worker comes 50 to 100 later: small loops should then stay serial.
+#[inline]
+pub fn are_hot() -> bool {
+    let pool = pool();
+    pool.started.load(Relaxed) > 0 && !pool.workers[0].asleep.load(Relaxed)
 }
 
 /// Cuts `0..len` into ranges of at least `min_per_task` (unless `len` is shorter) and runs `f` on each,

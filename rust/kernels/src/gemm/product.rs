@@ -1,18 +1,37 @@
 //! The loops round the micro-kernel, and how a product is shared among threads.
+//!
+//! ```text
+//! for each panel of B: PANEL bytes at most, at most DEPTH rows     (copied to stay in L2)
+//!     for each strip of A: as many rows as a tile                  (stays in L1, never copied)
+//!         for each tile of the strip: micro-kernel
+//! ```
 
-use super::pack::{pack, with_buffer};
+use super::pack::{copy, pack, with_buffer};
 use super::simd::Number;
-use super::tile::{Kernels, Tile};
+use super::tile::{Kernels, TILE, Tile};
+use super::vector;
 use crate::threads;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-pub fn tune(i: usize, default: usize) -> usize {
-    static T: std::sync::OnceLock<Vec<usize>> = std::sync::OnceLock::new();
-    let t = T.get_or_init(|| {
-        std::env::var("TUNE").map_or(vec![], |s| s.split(',').map(|x| x.parse().unwrap_or(0)).collect())
-    });
-    t.get(i).copied().filter(|&x| x > 0).unwrap_or(default)
-}
+/// Most rows of a panel of B: C is read and written once per so many. Speed is flat from 256 to 768;
+/// the smaller, the smaller the rounding error.
+const DEPTH: usize = 320;
+
+/// Bytes of a packed panel of B: half of the smallest L2 of current cores. Flat from 384 K to 768 K.
+const PANEL: usize = 512 << 10;
+
+/// A panel of B at most this big, in bytes, with adjacent columns, is read where it is.
+const DIRECT: usize = 64 << 10;
+
+/// Multiplications that pay for handing a part to another thread, about 1.5 us.
+const WORTH_SHARING: usize = 80_000;
+
+/// As [`WORTH_SHARING`], where the other threads sleep; waking one takes the caller 5 to 20 us.
+const WORTH_WAKING: usize = 1_500_000;
+
+/// Parts per thread: more than one, so that a disturbed core does less; few, so that parts are large.
+const PARTS_PER_THREAD: usize = 3;
 
 /// A matrix in memory: element (i, j) at `ptr + i * rs + j * cs`.
 #[derive(Clone, Copy)]
@@ -28,9 +47,14 @@ impl<P> Matrix<P> {
     fn transposed(self) -> Self {
         Matrix { rs: self.cs, cs: self.rs, ..self }
     }
+
+    /// The offset of element (i, j) of matrix `e`.
+    pub fn at(&self, e: usize, i: usize, j: usize) -> isize {
+        e as isize * self.step + i as isize * self.rs + j as isize * self.cs
+    }
 }
 
-/// `batch` products `c = alpha * (a @ b) + beta * c`, with `m`, `n`, `k` not zero.
+/// `batch` products `c = alpha * (a @ b) + beta * c`, with no size zero.
 #[derive(Clone, Copy)]
 pub struct Product<T: 'static> {
     pub kernels: &'static Kernels<T>,
@@ -41,11 +65,12 @@ pub struct Product<T: 'static> {
     pub alpha: T,
     pub a: Matrix<*const T>,
     pub b: Matrix<*const T>,
+    /// C is not read where this is zero.
     pub beta: T,
     pub c: Matrix<*mut T>,
 }
 
-// SAFETY: the pointers are used as the caller of `gemm` promises, and threads write disjoint parts.
+// SAFETY: whoever makes a product vouches for its pointers; threads write disjoint parts of C.
 unsafe impl<T: Sync> Sync for Product<T> {}
 
 /// A part of the work: some products, some rows, some columns.
@@ -55,132 +80,239 @@ struct Part {
     cols: Range<usize>,
 }
 
+/// A panel of B as the tiles read it, and where it lies in the product.
+struct Panel<T> {
+    ptr: *const T,
+    /// The distance of rows, or none if packed: slivers as wide as a tile, one after the other.
+    rs: Option<isize>,
+    depth: Range<usize>,
+    cols: Range<usize>,
+}
+
 impl<T: Number> Product<T> {
-    /// The same product written as `c.T = b.T @ a.T`.
-    pub fn transposed(self) -> Self {
-        let (a, b) = (self.b.transposed(), self.a.transposed());
-        Product { m: self.n, n: self.m, a, b, c: self.c.transposed(), ..self }
-    }
-
+    /// Computes the product.
+    ///
     /// # Safety
-    /// The matrices must be valid, and C must overlap neither itself nor the others.
-    pub unsafe fn run(self) {
-        let this = if self.c.cs != 1 && self.c.rs == 1 { self.transposed() } else { self };
+    /// A and B must be valid for reads, C for reads and writes; elements of C must be distinct and
+    /// apart from A and B; the machine must have the instructions of the kernels.
+    pub unsafe fn run(mut self) {
+        let rows = self.m as isize;
+        if self.b.step == 0 && self.a.step == rows * self.a.rs && self.c.step == rows * self.c.rs {
+            // One B for all, and rows that go on from product to product: one tall product.
+            self.m *= self.batch;
+            self.batch = 1;
+        }
+        let other = self.transposed();
+        let best = if other.cost() < self.cost() { other } else { self };
         // SAFETY: the caller's promise, passed on.
-        unsafe { this.run_oriented() }
+        unsafe {
+            match (&self, &other) {
+                (p, _) | (_, p) if p.n == 1 && (p.a.rs == 1 || p.a.cs == 1) => vector::run(p),
+                _ => best.run_matrix(),
+            }
+        }
     }
 
-    unsafe fn run_oriented(&self) {
-        let (m, n) = (self.m, self.n);
-        let threads = threads::num_threads();
-        let madds = self.m * self.n * self.k;
-        let all = Part { batch: 0..self.batch, rows: 0..m, cols: 0..n };
-        if threads == 1 || madds * self.batch < tune(3, 100_000) {
+    /// The same product written as `c.T = b.T @ a.T`.
+    fn transposed(&self) -> Self {
+        let (a, b) = (self.b.transposed(), self.a.transposed());
+        Product { m: self.n, n: self.m, a, b, c: self.c.transposed(), ..*self }
+    }
+
+    /// Cycles per product, roughly: vector multiplications, and elements that need shuffling.
+    fn cost(&self) -> usize {
+        let (m, n, k) = (self.m, self.n, self.k);
+        let scattered = if self.c.cs == 1 { 0 } else { 2 * m * n };
+        let transposed = if self.b.cs == 1 { 0 } else { n * k };
+        m * n.div_ceil(self.kernels.lanes) * k + scattered + transposed
+    }
+
+    unsafe fn run_matrix(&self) {
+        let (m, n, threads) = (self.m, self.n, threads::num_threads());
+        let madds = m.saturating_mul(n).saturating_mul(self.k);
+        if !worth_sharing(madds.saturating_mul(self.batch)) {
             // SAFETY: the caller's promise.
-            return unsafe { self.part(all) };
+            return unsafe { self.run_part(Part { batch: 0..self.batch, rows: 0..m, cols: 0..n }) };
         }
-        if self.batch >= 2 * threads || self.batch > 1 && madds < 100_000 {
-            let shared = self.b.step == 0;
-            let min = if shared { 1 } else { (50_000 / madds).max(1) };
-            let chunks = (self.batch / min).clamp(1, threads * 4);
-            let chunk = self.batch.div_ceil(chunks);
-            return threads::parallel_for(self.batch.div_ceil(chunk), &|i| {
-                let batch = i * chunk..self.batch.min((i + 1) * chunk);
+        if self.batch >= 2 * threads || madds < WORTH_SHARING {
+            let parts = self.batch.min(threads * PARTS_PER_THREAD);
+            return threads::parallel_for(parts, &|i| {
+                let batch = i * self.batch / parts..(i + 1) * self.batch / parts;
                 // SAFETY: products of a batch write disjoint matrices.
-                unsafe { self.part(Part { batch, rows: 0..m, cols: 0..n }) }
+                unsafe { self.run_part(Part { batch, rows: 0..m, cols: 0..n }) }
             });
         }
-        let units = threads * tune(4, 3);
-        let (lanes, rows) = (self.kernels.lanes, self.kernels.rows());
-        let col_units = units.min((n / (2 * lanes * self.kernels.vectors())).max(1));
-        let row_units = units.div_ceil(col_units).min(m.div_ceil(rows));
-        let width = n.div_ceil(col_units).next_multiple_of(lanes);
-        let height = m.div_ceil(row_units).next_multiple_of(rows);
+        // Columns first: threads then share no panel of B. Not narrower than two tiles, though.
+        let (lanes, most) = (self.kernels.lanes, self.kernels.vectors());
+        let across = (threads * PARTS_PER_THREAD).min(n / (2 * lanes * most)).max(1);
+        // Parts that differ in rows pack the same B; where this means shuffling, make few.
+        let per_thread = if self.b.cs == 1 { PARTS_PER_THREAD } else { 1 };
+        let parts = (threads * per_thread).div_ceil(self.batch);
+        let width = n.div_ceil(across).next_multiple_of(lanes);
+        let height = m.div_ceil(parts.div_ceil(across)).next_multiple_of(self.kernels.rows());
         let (across, down) = (n.div_ceil(width), m.div_ceil(height));
         threads::parallel_for(self.batch * across * down, &|i| {
             let (e, i) = (i / (across * down), i % (across * down));
             let (x, y) = (i / down * width, i % down * height);
-            let part = Part { batch: e..e + 1, rows: y..m.min(y + height), cols: x..n.min(x + width) };
+            let (rows, cols) = (y..m.min(y + height), x..n.min(x + width));
             // SAFETY: parts are disjoint in C.
-            unsafe { self.part(part) }
+            unsafe { self.run_part(Part { batch: e..e + 1, rows, cols }) }
         });
     }
 
     /// Computes a part on this thread.
-    unsafe fn part(&self, part: Part) {
-        let (lanes, size) = (self.kernels.lanes, size_of::<T>());
-        let depth = self.k.min(tune(0, 384));
-        let width = (tune(1, 512) * 1024 / (depth * size)).max(1).next_multiple_of(lanes * self.kernels.vectors());
-        let width = width.min(part.cols.len().next_multiple_of(lanes));
-        // Adjacent elements in rows, few rows to reuse it or small enough not to matter: as it is.
-        let direct = self.b.cs == 1 && (part.rows.len() <= 2 * self.kernels.rows()
-            || self.k * part.cols.len() * size <= tune(2, 64) * 1024);
-        if direct && self.c.cs == 1 {
+    ///
+    /// # Safety
+    /// As [`Product::run`].
+    unsafe fn run_part(&self, part: Part) {
+        let (lanes, rows) = (self.kernels.lanes, part.rows.len());
+        let depth = self.k.div_ceil(self.k.div_ceil(DEPTH));
+        let whole = part.cols.len().next_multiple_of(lanes);
+        let direct = self.b.cs == 1
+            && (rows <= 2 * self.kernels.rows() || depth * whole * size_of::<T>() <= DIRECT);
+        if direct {
             // SAFETY: the caller's promise.
-            return unsafe { self.direct(&part) };
+            return unsafe { self.run_panels(&part, depth, whole, None) };
         }
-        with_buffer(depth * width, |buffer: *mut T| {
-            for e in part.batch.clone() {
-                for x in part.cols.clone().step_by(width) {
-                    let cols = x..part.cols.end.min(x + width);
-                    for p in (0..self.k).step_by(depth) {
-                        let beta = if p == 0 { self.beta } else { T::ONE };
-                        let k = depth.min(self.k - p);
-                        // SAFETY
-                        unsafe {
-                            let b = self.b.ptr.offset(e as isize * self.b.step + p as isize * self.b.rs + x as isize * self.b.cs);
-                            for (v, count) in spread(cols.len().div_ceil(lanes), self.kernels.vectors()) {
-                                let w = (count * lanes).min(cols.len() - v * lanes);
-                                pack((w, self.b.cs), (k, self.b.rs), b.offset((v * lanes) as isize * self.b.cs), buffer.add(v * lanes * k), count * lanes);
-                            }
-                            self.panel(e, &part.rows, &cols, p, k, beta, buffer, None);
+        let fitting = PANEL / (depth * size_of::<T>());
+        let width = fitting.next_multiple_of(lanes * self.kernels.vectors()).min(whole);
+        with_buffer(depth * width, |buffer| {
+            // SAFETY: the caller's promise, and the buffer holds a panel.
+            unsafe { self.run_panels(&part, depth, width, Some(buffer)) }
+        });
+    }
+
+    /// Computes a part, panel by panel, packed if there is a buffer to pack into.
+    ///
+    /// # Safety
+    /// As [`Product::run`]; `buffer` must hold `depth * width` elements.
+    unsafe fn run_panels(&self, part: &Part, depth: usize, width: usize, buffer: Option<*mut T>) {
+        // Products that share B share its panels.
+        let sharing = if self.b.step == 0 { part.batch.len() } else { 1 };
+        for group in pieces(&part.batch, sharing) {
+            for cols in pieces(&part.cols, width) {
+                for depth in pieces(&(0..self.k), depth) {
+                    let (cols, at) =
+                        (cols.clone(), self.b.at(group.start, depth.start, cols.start));
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let ptr = self.b.ptr.offset(at);
+                        let rs = if buffer.is_some() { None } else { Some(self.b.rs) };
+                        let mut panel = Panel { ptr, rs, depth, cols };
+                        if let Some(buffer) = buffer {
+                            self.pack(&mut panel, buffer);
+                        }
+                        for e in group.clone() {
+                            self.run_panel(e, &part.rows, &panel);
                         }
                     }
                 }
             }
-        });
+        }
     }
 
-    unsafe fn direct(&self, part: &Part) {
-        for e in part.batch.clone() {
+    /// Packs a panel of B into slivers as wide as the tiles that will read them.
+    unsafe fn pack(&self, panel: &mut Panel<T>, buffer: *mut T) {
+        let (lanes, depth) = (self.kernels.lanes, panel.depth.len());
+        for (v, count) in spread(panel.cols.len().div_ceil(lanes), self.kernels.vectors()) {
+            let (x, pitch) = (v * lanes, count * lanes);
+            let width = pitch.min(panel.cols.len() - x);
+            // SAFETY: the caller's promise; slivers lie one after the other in the buffer.
             unsafe {
-                let b = self.b.ptr.offset(e as isize * self.b.step + part.cols.start as isize);
-                self.panel(e, &part.rows, &part.cols, 0, self.k, self.beta, b, Some(self.b.rs));
+                let src = panel.ptr.offset(x as isize * self.b.cs);
+                let dst = buffer.add(x * depth);
+                pack((width, self.b.cs), (depth, self.b.rs), src, dst, pitch);
+            }
+        }
+        panel.ptr = buffer;
+    }
+
+    /// Computes what one panel of B contributes to some rows of product `e`.
+    unsafe fn run_panel(&self, e: usize, rows: &Range<usize>, panel: &Panel<T>) {
+        let (lanes, k) = (self.kernels.lanes, panel.depth.len());
+        let beta = if panel.depth.start == 0 { self.beta } else { T::ONE };
+        for (i, height) in spread(rows.len(), self.kernels.rows()) {
+            for (v, count) in spread(panel.cols.len().div_ceil(lanes), self.kernels.vectors()) {
+                let (row, x) = (rows.start + i, v * lanes);
+                let width = (count * lanes).min(panel.cols.len() - x);
+                let (b_skip, rsb) = match panel.rs {
+                    Some(rs) => (x, rs),
+                    None => (x * k, (count * lanes) as isize),
+                };
+                // SAFETY: the tile lies inside the part.
+                unsafe {
+                    let mut tile = Tile {
+                        k,
+                        alpha: self.alpha,
+                        a: self.a.ptr.offset(self.a.at(e, row, panel.depth.start)),
+                        rsa: self.a.rs,
+                        csa: self.a.cs,
+                        b: panel.ptr.add(b_skip),
+                        rsb,
+                        beta,
+                        c: self.c.ptr.offset(self.c.at(e, row, panel.cols.start + x)),
+                        rsc: self.c.rs,
+                        last: width - (count - 1) * lanes,
+                    };
+                    let run = self.kernels.tiles[height - 1][count - 1];
+                    if self.c.cs == 1 {
+                        run(&tile);
+                    } else {
+                        self.scatter(&mut tile, run, height, width);
+                    }
+                }
             }
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn panel(&self, e: usize, rows: &Range<usize>, cols: &Range<usize>, p: usize, k: usize, beta: T, b: *const T, rsb: Option<isize>) {
-        let lanes = self.kernels.lanes;
-        let e = e as isize;
-        for (r, height) in spread(rows.len(), self.kernels.rows()) {
-            for (v, count) in spread(cols.len().div_ceil(lanes), self.kernels.vectors()) {
-                let (i, j) = ((rows.start + r) as isize, (cols.start + v * lanes) as isize);
-                let w = (count * lanes).min(cols.len() - v * lanes);
-                unsafe {
-                    let (b, rsb) = match rsb {
-                        None => (b.add(v * lanes * k), (count * lanes) as isize),
-                        Some(rsb) => (b.add(v * lanes), rsb),
-                    };
-                    let tile = Tile {
-                        k, alpha: self.alpha,
-                        a: self.a.ptr.offset(e * self.a.step + i * self.a.rs + p as isize * self.a.cs),
-                        rsa: self.a.rs, csa: self.a.cs, b, rsb, beta,
-                        c: self.c.ptr.offset(e * self.c.step + i * self.c.rs + j * self.c.cs),
-                        rsc: self.c.rs,
-                        last: w - (count - 1) * lanes,
-                    };
-                    self.kernels.tiles[height - 1][count - 1](&tile);
+    /// Computes a tile of a C whose columns are not adjacent: aside, then copied.
+    unsafe fn scatter(&self, tile: &mut Tile<T>, run: unsafe fn(&Tile<T>), m: usize, n: usize) {
+        let mut aside = [T::ZERO; TILE];
+        let (c, beta, rs) = (tile.c, tile.beta, n.next_multiple_of(self.kernels.lanes));
+        (tile.c, tile.beta, tile.rsc) = (aside.as_mut_ptr(), T::ZERO, rs as isize);
+        // SAFETY: the caller's promise, and no tile has more than `TILE` elements.
+        unsafe {
+            run(tile);
+            if beta == T::ZERO && self.c.rs == 1 {
+                return copy((m, rs as isize), (n, 1), aside.as_ptr(), c, self.c.cs);
+            }
+            for i in 0..m {
+                for j in 0..n {
+                    let c = c.offset(i as isize * self.c.rs + j as isize * self.c.cs);
+                    let new = aside[i * rs + j];
+                    *c = if beta == T::ZERO { new } else { new.plus(beta.times(*c)) };
                 }
             }
         }
     }
 }
 
+/// Whether so many multiplications are worth more than one thread.
+///
+/// Sleeping threads are woken once what they were not woken for adds up to [`WORTH_WAKING`].
+pub fn worth_sharing(madds: usize) -> bool {
+    static FORGONE: AtomicUsize = AtomicUsize::new(0);
+    if madds < WORTH_SHARING || threads::num_threads() == 1 {
+        return false;
+    }
+    if threads::are_hot() {
+        return true;
+    }
+    let forgone = FORGONE.load(Relaxed).saturating_add(madds);
+    let worth = forgone >= WORTH_WAKING;
+    FORGONE.store(if worth { 0 } else { forgone }, Relaxed);
+    worth
+}
+
+/// Cuts a range into pieces of `size`, the last one shorter.
+pub fn pieces(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let end = range.end;
+    range.clone().step_by(size).map(move |start| start..end.min(start + size))
+}
+
 /// Cuts `0..len` into the fewest pieces of at most `most`, as even as can be: (start, length) pairs.
 fn spread(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let pieces = len.div_ceil(most);
-    let (small, larger) = (len / pieces.max(1), len % pieces.max(1));
+    let pieces = len.div_ceil(most).max(1);
+    let (small, larger) = (len / pieces, len % pieces);
     (0..pieces).map(move |i| (i * small + i.min(larger), small + usize::from(i < larger)))
 }

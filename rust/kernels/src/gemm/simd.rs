@@ -200,6 +200,14 @@ mod x86 {
     }
 
     #[inline(always)]
+    unsafe fn mask16(lanes: usize) -> __mmask16 {
+        (0xffff_u32 >> (16 - lanes)) as __mmask16
+    }
+    #[inline(always)]
+    unsafe fn mask8(lanes: usize) -> __mmask8 {
+        (0xff_u32 >> (8 - lanes)) as __mmask8
+    }
+    #[inline(always)]
     unsafe fn zeroing_load_ps(p: *const f32, mask: __mmask16) -> __m512 {
         // SAFETY: the caller's promise.
         unsafe { _mm512_maskz_loadu_ps(mask, p) }
@@ -222,18 +230,66 @@ mod x86 {
         unsafe { mask_epi32(2 * lanes) }
     }
 
-    vector!(__m512, f32, __mmask16, 16, |n: usize| (0xffff_u32 >> (16 - n)) as __mmask16,
-        _mm512_set1_ps, _mm512_loadu_ps, zeroing_load_ps, _mm512_storeu_ps,
-        _mm512_mask_storeu_ps, _mm512_add_ps, _mm512_mul_ps, _mm512_fmadd_ps);
-    vector!(__m512d, f64, __mmask8, 8, |n: usize| (0xff_u32 >> (8 - n)) as __mmask8,
-        _mm512_set1_pd, _mm512_loadu_pd, zeroing_load_pd, _mm512_storeu_pd,
-        _mm512_mask_storeu_pd, _mm512_add_pd, _mm512_mul_pd, _mm512_fmadd_pd);
-    vector!(__m256, f32, __m256i, 8, mask_epi32, _mm256_set1_ps, _mm256_loadu_ps,
-        _mm256_maskload_ps, _mm256_storeu_ps, _mm256_maskstore_ps, _mm256_add_ps, _mm256_mul_ps,
-        _mm256_fmadd_ps);
-    vector!(__m256d, f64, __m256i, 4, mask_epi64, _mm256_set1_pd, _mm256_loadu_pd,
-        _mm256_maskload_pd, _mm256_storeu_pd, _mm256_maskstore_pd, _mm256_add_pd, _mm256_mul_pd,
-        _mm256_fmadd_pd);
+    vector!(
+        __m512,
+        f32,
+        __mmask16,
+        16,
+        mask16,
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        zeroing_load_ps,
+        _mm512_storeu_ps,
+        _mm512_mask_storeu_ps,
+        _mm512_add_ps,
+        _mm512_mul_ps,
+        _mm512_fmadd_ps
+    );
+    vector!(
+        __m512d,
+        f64,
+        __mmask8,
+        8,
+        mask8,
+        _mm512_set1_pd,
+        _mm512_loadu_pd,
+        zeroing_load_pd,
+        _mm512_storeu_pd,
+        _mm512_mask_storeu_pd,
+        _mm512_add_pd,
+        _mm512_mul_pd,
+        _mm512_fmadd_pd
+    );
+    vector!(
+        __m256,
+        f32,
+        __m256i,
+        8,
+        mask_epi32,
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_maskload_ps,
+        _mm256_storeu_ps,
+        _mm256_maskstore_ps,
+        _mm256_add_ps,
+        _mm256_mul_ps,
+        _mm256_fmadd_ps
+    );
+    vector!(
+        __m256d,
+        f64,
+        __m256i,
+        4,
+        mask_epi64,
+        _mm256_set1_pd,
+        _mm256_loadu_pd,
+        _mm256_maskload_pd,
+        _mm256_storeu_pd,
+        _mm256_maskstore_pd,
+        _mm256_add_pd,
+        _mm256_mul_pd,
+        _mm256_fmadd_pd
+    );
 }
 
 /// Whether the baseline of this target multiplies and adds in one instruction.

@@ -1,6 +1,7 @@
 //! The micro-kernel: one tile of C, held in registers while k runs.
 
 use super::simd::{Number, Vector, Vectors};
+use super::vector::{self, VectorKernels};
 use crate::isa::Level;
 
 /// One tile's operands. A is read through two strides, B and C in rows of adjacent elements.
@@ -28,7 +29,11 @@ pub struct Kernels<T: 'static> {
     pub lanes: usize,
     /// `tiles[rows - 1][vectors - 1]` computes a tile of that many rows and vectors per row.
     pub tiles: &'static [&'static [TileFn<T>]],
+    pub vector: VectorKernels<T>,
 }
+
+/// No tile has more elements: eight rows of three vectors of 64 bytes.
+pub const TILE: usize = 8 * 3 * 64;
 
 impl<T> Kernels<T> {
     /// The most rows of a tile.
@@ -102,11 +107,39 @@ macro_rules! level {
                 // SAFETY: the caller's promise.
                 unsafe { tile::<V, R, N>(t) }
             }
+            $(#[$features])?
+            unsafe fn rows<V: Vector, const R: usize>(
+                len: usize,
+                a: *const V::Elem,
+                rs: isize,
+                x: *const V::Elem,
+                out: *mut V::Elem,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { vector::rows::<V, R>(len, a, rs, x, out) }
+            }
+            $(#[$features])?
+            unsafe fn cols<V: Vector, const C: usize>(
+                len: usize,
+                a: *const V::Elem,
+                cs: isize,
+                x: *const V::Elem,
+                y: *mut V::Elem,
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { vector::cols::<V, C>(len, a, cs, x, y) }
+            }
             struct Table<T>(T);
             impl<T: Vectors> Table<T> {
                 const KERNELS: Kernels<T> = Kernels {
                     lanes: T::$vector::LANES,
                     tiles: level!(@table T::$vector, $table),
+                    vector: VectorKernels {
+                        rows: rows::<T::$vector, { vector::ROWS }>,
+                        row: rows::<T::$vector, 1>,
+                        cols: cols::<T::$vector, { vector::COLS }>,
+                        col: cols::<T::$vector, 1>,
+                    },
                 };
             }
             pub fn kernels<T: Vectors>() -> &'static Kernels<T> {
