@@ -7,6 +7,8 @@
 tensor([2., 4., 6.])
 """
 
+from math import e, inf, nan, pi
+
 from . import _types, _wengert
 from ._types import (
     Size,
@@ -18,10 +20,10 @@ from ._types import (
     preserve_format,
     strided,
 )
-from ._wengert import *  # noqa: F403
 from ._wengert import Tensor, dtype, get_default_dtype, initial_seed, set_default_dtype
 
 _wengert._set_size_class(Size)
+globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_")})
 
 from . import _tensor, autograd, config, nn  # noqa: E402
 from ._functions import *  # noqa: E402, F403
@@ -44,10 +46,6 @@ from .autograd import (  # noqa: E402
 
 __version__ = "0.1.0"
 
-inf = float("inf")
-nan = float("nan")
-pi = 3.141592653589793
-e = 2.718281828459045
 newaxis = None
 
 

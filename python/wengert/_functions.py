@@ -58,7 +58,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=Fal
         data = _plain_array(data.__array__())
     elif isinstance(data, (list, tuple)) and data and hasattr(data[0], "__array__"):
         data = _from_arrays(data)
-    return _wengert._tensor(data, dtype, requires_grad)
+    return _wengert._make_tensor(data, dtype, requires_grad)
 
 
 def _plain_array(array):

@@ -133,12 +133,14 @@ def cpu(self, memory_format=None):
     return self
 
 
-@_attach
-def type(self, dtype=None, non_blocking=False):  # noqa: A001
+def _type(self, dtype=None, non_blocking=False):
     """The name of the tensor's type, or the tensor in another dtype."""
     if dtype is not None:
         return self.to(_TYPES.get(dtype, dtype))
     return _TYPE_NAMES.get(self.dtype, "torch.Tensor")
+
+
+Tensor.type = _type
 
 
 _TYPES = {

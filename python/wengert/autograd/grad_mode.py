@@ -1,8 +1,5 @@
 """Context managers and decorators that switch recording on and off."""
 
-import functools
-import inspect
-
 from .._wengert import _set_grad_enabled, is_grad_enabled
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
@@ -15,6 +12,10 @@ class _Mode:
         return type(self)()
 
     def __call__(self, f):
+        # Both are slow to import, and scripts seldom decorate.
+        import functools
+        import inspect
+
         if inspect.isclass(f):
             return type(f.__name__, (f,), {"__init__": self(f.__init__)})
         if inspect.isgeneratorfunction(f):
@@ -28,6 +29,8 @@ class _Mode:
         return wrapped
 
     def _generator(self, f):
+        import functools
+
         @functools.wraps(f)
         def wrapped(*args, **kwargs):
             body = f(*args, **kwargs)

@@ -157,9 +157,13 @@ fn check(id: Id, p: &Pointwise, promoted: DType, compute: DType) -> Result<()> {
 /// Calls a pointwise operation, recording it if an input requires a gradient.
 pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
     let p = block(id);
-    if let [Operand::Tensor(a), Operand::Tensor(b)] = args
-        && let Some(out) = binary_fast(p, a, b)?
-    {
+    let fast = match args {
+        [Operand::Tensor(a), Operand::Tensor(b)] => binary_fast(p, a, b)?,
+        [Operand::Tensor(a), Operand::Number(n)] => number_fast(p, a, *n)?,
+        [Operand::Tensor(a)] => unary_fast(p, a)?,
+        _ => None,
+    };
+    if let Some(out) = fast {
         record::pointwise(id, args, &out);
         return Ok(out);
     }
@@ -211,6 +215,64 @@ fn binary_fast(p: &Pointwise, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> 
     let (x, y) = (a.ready_ptr(), b.ready_ptr());
     // SAFETY: all three hold `numel` elements in a row, of the dtype the kernel is for.
     unsafe { kernel(out.ready_ptr(), &[x, y, x], la.numel) };
+    Ok(Some(out))
+}
+
+/// True for a small row-major tensor of floats that is not pending.
+#[inline]
+fn plain_floats(t: &Tensor) -> bool {
+    let l = t.layout();
+    l.contiguous
+        && l.numel < lazy::MIN
+        && matches!(t.dtype(), DType::F32 | DType::F64)
+        && !t.storage().is_pending()
+}
+
+/// A fresh tensor like the row-major `a`, of another dtype.
+#[inline]
+fn rows_like(a: &Tensor, dtype: DType) -> Result<Tensor> {
+    let l = a.layout();
+    let layout = Layout {
+        shape: l.shape.clone(),
+        strides: l.strides.clone(),
+        offset: 0,
+        numel: l.numel,
+        contiguous: true,
+    };
+    Ok(Tensor::from_parts(Storage::new(l.numel * dtype.size())?, layout, dtype))
+}
+
+/// One small row-major tensor of floats: straight to the kernel.
+#[inline]
+fn unary_fast(p: &Pointwise, a: &Tensor) -> Result<Option<Tensor>> {
+    if !plain_floats(a) || p.dtype == Rule::Truth {
+        return Ok(None);
+    }
+    let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
+    let out = rows_like(a, result_dtype(p.dtype, a.dtype()))?;
+    let x = a.ready_ptr();
+    // SAFETY: both hold `numel` elements in a row, of the dtypes the kernel is for.
+    unsafe { kernel(out.ready_ptr(), &[x, x, x], a.numel()) };
+    Ok(Some(out))
+}
+
+/// A small row-major tensor of floats and a number.
+#[inline]
+fn number_fast(p: &Pointwise, a: &Tensor, n: Scalar) -> Result<Option<Tensor>> {
+    const MOST: usize = 64;
+    if !plain_floats(a) || a.numel() > MOST || matches!(p.dtype, Rule::Truth | Rule::Mask) {
+        return Ok(None);
+    }
+    let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
+    let out = rows_like(a, result_dtype(p.dtype, a.dtype()))?;
+    let mut same = [0f64; MOST];
+    let b = same.as_mut_ptr().cast::<u8>();
+    let x = a.ready_ptr();
+    // SAFETY: `b` has room for 64 elements of up to 8 bytes; the rest as in `unary_fast`.
+    unsafe {
+        wengert_kernels::pointwise::fill(a.dtype().size(), b, &n.bytes(a.dtype()), a.numel());
+        kernel(out.ready_ptr(), &[x, b, b], a.numel());
+    }
     Ok(Some(out))
 }
 

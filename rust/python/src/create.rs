@@ -456,7 +456,7 @@ fn item(o: Obj, i: usize) -> Obj {
 /// `torch.tensor(data)`: always a copy.
 #[pyfunction]
 #[pyo3(signature = (data, dtype=None, requires_grad=false))]
-fn _tensor(
+fn _make_tensor(
     data: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     requires_grad: bool,
@@ -591,7 +591,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     for (n, &f) in named().iter().zip(&entries) {
         table::add_function(m, table::method_def(&n.name, f, ""))?;
     }
-    m.add_function(wrap_pyfunction!(_tensor, m)?)?;
+    m.add_function(wrap_pyfunction!(_make_tensor, m)?)?;
     m.add_function(wrap_pyfunction!(_from_buffer, m)?)?;
     m.add_function(wrap_pyfunction!(_to_dtype, m)?)?;
     m.add_function(wrap_pyfunction!(_as_subclass, m)?)?;

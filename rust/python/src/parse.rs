@@ -1,234 +1,394 @@
-//! One argument parser for all operations: it reads PyTorch's signatures.
+//! Arguments of a Python call, bound to PyTorch's signatures.
+//!
+//! One parser serves every operation: [`bind`] tries the overloads of a name in the order of the
+//! table and takes the first that fits. A try has two steps: `fit` lines the objects of the call up
+//! with the parameters, testing types only; then each object is converted to a [`Value`]. Where
+//! nothing fits, `explain` fits once more to say why, in PyTorch's words.
+//!
+//! Rules that are easy to miss, all of them PyTorch's:
+//! - A function calls its tensor parameter `self` by the name `input`.
+//! - Sizes may be given in a row (`x.view(2, 3)`) if they are the only positional parameter.
+//! - Only the first item of a tuple of ints takes part in choosing the overload.
+//! - NumPy's `axis`, `keepdims`, `x`, `x1` and `x2` are other names of `dim`, `keepdim`, ...
 
-use crate::dtypes::dtype_of;
-use crate::number::scalar_of;
-use crate::object::tensor_ref;
-use pyo3::ffi;
-use pyo3::prelude::*;
+mod convert;
+mod explain;
+mod obj;
+
+use crate::errors::Raised;
+use obj::{Number, Obj};
+use pyo3::ffi::PyObject;
 use smallvec::SmallVec;
-use wengert::op::Id;
-use wengert::schema::{Param, Schema, Type};
-use wengert::{DType, Scalar, Value, err};
+use wengert::Value;
+use wengert::op::{Block, Id};
+use wengert::schema::{Literal, Param, Schema, Type};
 
-type Obj = *mut ffi::PyObject;
-pub type Values = SmallVec<[Value; 6]>;
-
+/// What is being called.
 pub struct Call<'a> {
+    /// The name that errors show: `add_` for the in-place form of `add`.
     pub name: &'a str,
+    /// The overloads, in the order they are tried.
     pub ops: &'a [Id],
-    #[allow(dead_code)]
+    /// A method: its tensor is not among the arguments.
     pub method: bool,
 }
 
-struct Given<'a> {
-    positional: &'a [Obj],
-    keywords: SmallVec<[(String, Obj); 4]>,
-}
+/// The arguments of a call, one for each parameter of the signature.
+pub type Values = SmallVec<[Value; 6]>;
 
+/// Chooses the overload that takes these arguments, and converts them.
+///
+/// Takes arguments as a vectorcall function does: `nargs` positional ones at `args`, then the
+/// values of the keywords in the tuple `kwnames`. The last item of the result is what a function
+/// was given as `out=`, not None: a tensor, or a tuple or list if the operation returns several.
+///
+/// # Errors
+/// A Python exception is set: TypeError with PyTorch's sentence if the arguments do not fit,
+/// ValueError or OverflowError for an int beyond 64 bits, NotImplementedError for a complex number,
+/// or whatever an `__index__` raised.
+///
+/// # Safety
+/// The thread holds the interpreter's lock. `args` holds `nargs` live objects and one for each item
+/// of `kwnames`; `kwnames` is null or a tuple of str; `self_` is a live object if `call.method`.
+/// `out` in the result is borrowed from `args`.
+#[inline]
 pub unsafe fn bind(
     call: &Call,
-    self_: Obj,
-    args: *const Obj,
+    self_: *mut PyObject,
+    args: *const *mut PyObject,
     nargs: usize,
-    kwnames: Obj,
-) -> Result<(Id, Values, Option<Obj>), ()> {
-    let mut given = unsafe { collect(args, nargs, kwnames) };
-    let out = given.keywords.iter().position(|k| k.0 == "out").map(|i| given.keywords.remove(i).1);
-    let out = out.filter(|&o| o != unsafe { ffi::Py_None() });
-    let mut last = String::new();
+    kwnames: *mut PyObject,
+) -> Result<(Id, Values, Option<*mut PyObject>), ()> {
+    // SAFETY: the caller's promise.
+    let mut frame = unsafe {
+        let this = call.method.then(|| Obj::new(self_));
+        Frame::new(call.name, this, args, nargs, kwnames)
+    };
+    if !call.method && !frame.names.is_empty() {
+        frame.out = frame.keyword("out");
+    }
     for &id in call.ops {
-        match attempt(&id.op().schema, call.name, self_, &given) {
-            Ok(v) => return Ok((id, v, out)),
-            Err(text) => last = text,
-        }
-        if unsafe { !ffi::PyErr_Occurred().is_null() } {
-            return Err(());
+        match try_bind(&id.op().schema, &frame) {
+            Ok(values) => {
+                let out = frame.out.filter(|o| !o.is_none()).map(Obj::ptr);
+                return Ok((id, values, out));
+            }
+            Err(Misfit::Raised) => return Err(()),
+            Err(_) => {}
         }
     }
-    if call.ops.len() > 1 {
-        last = format!("{}() received an invalid combination of arguments", call.name);
-    }
-    crate::errors::set_error(&err!(Type, "{last}"));
+    explain::overloads(&Overload::of(call), &frame);
     Err(())
 }
 
+/// As [`bind`], for a function written by hand: takes the first of its signatures that fits, and
+/// says which. There is no `out=` unless a signature has one.
+///
+/// # Errors
+/// As [`bind`].
+///
+/// # Safety
+/// As [`bind`].
 pub unsafe fn bind_schema(
     name: &str,
     schemas: &[&Schema],
-    args: *const Obj,
+    args: *const *mut PyObject,
     nargs: usize,
-    kwnames: Obj,
+    kwnames: *mut PyObject,
 ) -> Result<(usize, Values), ()> {
-    let given = unsafe { collect(args, nargs, kwnames) };
-    let mut last = String::new();
-    for (i, s) in schemas.iter().enumerate() {
-        match attempt(s, name, std::ptr::null_mut(), &given) {
-            Ok(v) => return Ok((i, v)),
-            Err(text) => last = text,
-        }
-        if unsafe { !ffi::PyErr_Occurred().is_null() } {
-            return Err(());
+    // SAFETY: the caller's promise.
+    let frame = unsafe { Frame::new(name, None, args, nargs, kwnames) };
+    for (i, schema) in schemas.iter().enumerate() {
+        match try_bind(schema, &frame) {
+            Ok(values) => return Ok((i, values)),
+            Err(Misfit::Raised) => return Err(()),
+            Err(_) => {}
         }
     }
-    if schemas.len() > 1 {
-        last = format!("{name}() received an invalid combination of arguments");
-    }
-    crate::errors::set_error(&err!(Type, "{last}"));
+    let overloads: Vec<Overload> =
+        schemas.iter().map(|&schema| Overload { schema, out: false }).collect();
+    explain::overloads(&overloads, &frame);
     Err(())
 }
 
-unsafe fn collect<'a>(args: *const Obj, nargs: usize, kwnames: Obj) -> Given<'a> {
-    unsafe {
-        let positional = if nargs == 0 { &[][..] } else { std::slice::from_raw_parts(args, nargs) };
-        let mut keywords = SmallVec::new();
-        if !kwnames.is_null() {
-            let py = Python::assume_attached();
-            for i in 0..ffi::PyTuple_GET_SIZE(kwnames) {
-                let name = Bound::from_borrowed_ptr(py, ffi::PyTuple_GET_ITEM(kwnames, i));
-                keywords.push((name.to_string(), *args.add(nargs + i as usize)));
-            }
-        }
-        Given { positional, keywords }
-    }
-}
-
-fn alias(name: &str) -> &str {
-    match name {
-        "axis" => "dim",
-        "keepdims" => "keepdim",
-        "input" | "x" | "x1" => "self",
-        "x2" => "other",
-        n => n,
-    }
-}
-
-fn attempt(s: &Schema, name: &str, self_: Obj, given: &Given) -> Result<Values, String> {
+#[inline]
+fn try_bind(schema: &Schema, frame: &Frame) -> Result<Values, Misfit> {
+    let slots = fit(schema, frame)?;
     let mut values = Values::new();
-    let mut params = s.params.iter().peekable();
-    if !self_.is_null() {
-        params.next();
-        values.push(Value::Tensor(tensor_ref(self_).unwrap().clone()));
-    }
-    let mut at = 0;
-    let mut used = 0;
-    let first_name = |p: &Param| if p.name == "self" { "input".to_string() } else { p.name.clone() };
-    for (i, p) in params.enumerate() {
-        let var = i == 0 && matches!(p.ty, Type::Ints(_)) && at < given.positional.len()
-            && is_int(given.positional[at]) && (given.positional.len() > 1 || matches!(p.ty, Type::Ints(false)));
-        if var && given.positional[at..].iter().all(|&o| is_int(o)) {
-            let ints: SmallVec<[i64; 4]> = given.positional[at..].iter().map(|&o| int(o)).collect();
-            at = given.positional.len();
-            values.push(Value::Ints(ints));
-            continue;
-        }
-        let o = if at < given.positional.len() && !p.keyword_only {
-            at += 1;
-            Some(given.positional[at - 1])
-        } else {
-            let k = given.keywords.iter().find(|k| k.0 == p.name || alias(&k.0) == p.name);
-            used += k.is_some() as usize;
-            k.map(|k| k.1)
-        };
-        match o {
-            Some(o) => match convert(p, o) {
-                Some(v) => values.push(v),
-                None => {
-                    let kind = unsafe { std::ffi::CStr::from_ptr((*ffi::Py_TYPE(o)).tp_name) };
-                    let kind = kind.to_string_lossy();
-                    let kind = kind.rsplit('.').next().unwrap_or("").to_string();
-                    return Err(format!(
-                        "{name}(): argument '{}' (position {}) must be {}, not {kind}",
-                        first_name(p), i + 1, p.type_name()));
-                }
-            },
-            None => match &p.default {
-                Some(d) => values.push(d.value()),
-                None => return Err(format!("{name}() missing 1 required positional arguments: \"{}\"", first_name(p))),
-            },
-        }
-    }
-    if at < given.positional.len() {
-        let n = s.params.iter().filter(|p| !p.keyword_only).count() - !self_.is_null() as usize;
-        return Err(format!("{name}() takes {n} positional argument{} but {} {} given",
-            if n == 1 { "" } else { "s" }, given.positional.len(), if given.positional.len() == 1 { "was" } else { "were" }));
-    }
-    if used < given.keywords.len() {
-        let known = |k: &str| s.params.iter().any(|p| p.name == k || p.name == alias(k));
-        let k = given.keywords.iter().find(|k| !known(&k.0)).unwrap_or(&given.keywords[0]);
-        return Err(format!("{name}() got an unexpected keyword argument '{}'", k.0));
+    for (i, (slot, param)) in slots.iter().zip(&schema.params).enumerate() {
+        values
+            .push(convert::value(slot, param, i, schema, frame).map_err(|Raised| Misfit::Raised)?);
     }
     Ok(values)
 }
 
-fn is_int(o: Obj) -> bool {
-    unsafe {
-        if ffi::PyBool_Check(o) != 0 { return false; }
-        if let Some(t) = tensor_ref(o) {
-            return t.ndim() == 0 && !t.dtype().is_differentiable() && t.dtype() != DType::Bool;
-        }
-        ffi::PyIndex_Check(o) != 0
+/// One signature of a name, for errors.
+struct Overload<'a> {
+    schema: &'a Schema,
+    /// PyTorch shows its `out=`.
+    out: bool,
+}
+
+impl Overload<'_> {
+    /// The table does not say which operations have `out=` in PyTorch: nearly all of the pointwise
+    /// ones and of the reductions over dimensions do, views do not.
+    fn of(call: &Call) -> Vec<Overload<'static>> {
+        let one = |id: &Id| {
+            let schema = &id.op().schema;
+            let reduces = schema.params.iter().any(|p| p.name == "keepdim");
+            let writes = reduces || matches!(id.block(), Block::Pointwise(_));
+            Overload { schema, out: writes && !call.method }
+        };
+        call.ops.iter().map(one).collect()
     }
 }
 
-fn int(o: Obj) -> i64 {
-    unsafe {
-        let i = ffi::PyNumber_Index(o);
-        if i.is_null() { return 0; }
-        let v = ffi::PyLong_AsLongLong(i);
-        ffi::Py_DECREF(i);
-        v
+/// One call as Python makes it.
+struct Frame<'a> {
+    name: &'a str,
+    /// The tensor of a method.
+    this: Option<Obj>,
+    args: &'a [Obj],
+    /// Names of the keywords, and their values.
+    names: &'a [Obj],
+    named: &'a [Obj],
+    /// `out=` of a function of the table.
+    out: Option<Obj>,
+}
+
+impl<'a> Frame<'a> {
+    /// # Safety
+    /// As [`bind`].
+    #[inline(always)]
+    unsafe fn new(
+        name: &'a str,
+        this: Option<Obj>,
+        args: *const *mut PyObject,
+        nargs: usize,
+        kwnames: *mut PyObject,
+    ) -> Frame<'a> {
+        // SAFETY: the caller's promise; `Obj` is a plain pointer, and a null `args` is not read.
+        unsafe {
+            let names = if kwnames.is_null() { &[] } else { obj::tuple_items(kwnames) };
+            let all: &[Obj] = match nargs + names.len() {
+                0 => &[],
+                n => std::slice::from_raw_parts(args.cast(), n),
+            };
+            let (args, named) = all.split_at(nargs);
+            Frame { name, this, args, names, named, out: None }
+        }
+    }
+
+    /// The value of a keyword.
+    #[inline]
+    fn keyword(&self, name: &str) -> Option<Obj> {
+        let found = self.names.iter().position(|n| n.text() == Some(name))?;
+        Some(self.named[found])
+    }
+
+    /// The value of a parameter given by keyword, under its own name or NumPy's.
+    #[inline]
+    fn keyword_of(&self, param: &Param) -> Option<Obj> {
+        let name = self.shown_name(param);
+        self.keyword(name).or_else(|| numpy_names(name).iter().find_map(|n| self.keyword(n)))
+    }
+
+    /// What the caller knows a parameter as.
+    #[inline]
+    fn shown_name<'p>(&self, param: &'p Param) -> &'p str {
+        let is_tensor = matches!(param.ty, Type::Tensor | Type::Operand);
+        if self.this.is_none() && is_tensor && param.name == "self" { "input" } else { &param.name }
+    }
+
+    /// Which parameter of a method is its own tensor.
+    #[inline]
+    fn this_index(&self, schema: &Schema) -> Option<usize> {
+        self.this?;
+        Some(schema.params.iter().position(|p| p.name == "self").unwrap_or(0))
+    }
+
+    /// The parameters but the method's own tensor.
+    fn params<'s>(&self, schema: &'s Schema) -> impl Iterator<Item = &'s Param> {
+        let this = self.this_index(schema);
+        schema.params.iter().enumerate().filter(move |(i, _)| Some(*i) != this).map(|(_, p)| p)
     }
 }
 
-fn sequence(o: Obj) -> Option<Vec<Obj>> {
-    unsafe {
-        if ffi::PyTuple_Check(o) != 0 {
-            return Some((0..ffi::PyTuple_GET_SIZE(o)).map(|i| ffi::PyTuple_GET_ITEM(o, i)).collect());
-        }
-        if ffi::PyList_Check(o) != 0 {
-            return Some((0..ffi::PyList_GET_SIZE(o)).map(|i| ffi::PyList_GET_ITEM(o, i)).collect());
-        }
-        None
+fn numpy_names(name: &str) -> &'static [&'static str] {
+    match name {
+        "dim" => &["axis"],
+        "keepdim" => &["keepdims"],
+        "input" => &["x", "a", "x1"],
+        "other" => &["x2"],
+        _ => &[],
     }
 }
 
-fn convert(p: &Param, o: Obj) -> Option<Value> {
-    if o == unsafe { ffi::Py_None() } {
-        return if p.optional || matches!(p.default, Some(wengert::schema::Literal::None)) { Some(Value::None) } else { None };
-    }
-    Some(match p.ty {
-        Type::Tensor => Value::Tensor(tensor_ref(o)?.clone()),
-        Type::Operand => match tensor_ref(o) {
-            Some(t) => Value::Tensor(t.clone()),
-            None => Value::Number(scalar_of(o)?.ok()?),
-        },
-        Type::Tensors => {
-            let items = sequence(o)?;
-            Value::Tensors(items.into_iter().map(|i| tensor_ref(i).cloned()).collect::<Option<_>>()?)
+/// Where the value of a parameter comes from.
+#[derive(Clone, Copy)]
+enum Slot {
+    Default,
+    Given(Obj),
+    /// All positional arguments together: sizes given in a row.
+    Row,
+}
+
+/// Why a signature does not take a call.
+#[derive(Clone, Copy)]
+enum Misfit {
+    TooMany,
+    /// From this parameter on.
+    Missing(usize),
+    Wrong(Wrong),
+    /// A keyword that no parameter used.
+    Keyword,
+    /// A Python exception is set.
+    Raised,
+}
+
+/// An argument of the wrong type.
+#[derive(Clone, Copy)]
+struct Wrong {
+    /// Which parameter; the number of them stands for `out`.
+    param: usize,
+    given: Obj,
+    /// Counted from 1; None for a keyword.
+    position: Option<usize>,
+    /// The item at fault is the first of the sequence.
+    item: bool,
+}
+
+/// Lines the arguments up with the parameters and tests their types; converts nothing.
+#[inline]
+fn fit(schema: &Schema, frame: &Frame) -> Result<SmallVec<[Slot; 8]>, Misfit> {
+    let mut slots = SmallVec::new();
+    let this = frame.this_index(schema);
+    let row = check_count(schema, this, frame)?;
+    let (mut next, mut named) = (0, 0);
+    for (i, param) in schema.params.iter().enumerate() {
+        if Some(i) == this {
+            slots.push(frame.this.map_or(Slot::Default, Slot::Given));
+            continue;
         }
-        Type::Number | Type::Float => match tensor_ref(o) {
-            Some(t) if t.ndim() == 0 && !t.requires_grad() => Value::Number(t.item().ok()?),
-            Some(_) => return None,
-            None => match (scalar_of(o)?.ok()?, p.ty) {
-                (Scalar::Bool(_), Type::Float) => return None,
-                (s, _) => Value::Number(s),
-            },
-        },
-        Type::Int => if is_int(o) { Value::Int(int(o)) } else { return None },
-        Type::Bool => if unsafe { ffi::PyBool_Check(o) } != 0 { Value::Bool(o == unsafe { ffi::Py_True() }) } else { return None },
-        Type::Ints(one) => {
-            if one && is_int(o) {
-                return Some(Value::Ints(SmallVec::from_slice(&[int(o)])));
+        let position = if next < frame.args.len() && !param.keyword_only {
+            next += 1;
+            Some(next)
+        } else {
+            None
+        };
+        if row && position == Some(1) {
+            slots.push(Slot::Row);
+            next = frame.args.len();
+            continue;
+        }
+        let given = match position {
+            Some(n) => Some(frame.args[n - 1]),
+            None if frame.names.is_empty() => None,
+            None => frame.keyword_of(param),
+        };
+        let Some(given) = given else {
+            if param.default.is_none() {
+                return Err(Misfit::Missing(i));
             }
-            let items = sequence(o)?;
-            if !items.iter().all(|&i| is_int(i)) { return None; }
-            Value::Ints(items.into_iter().map(int).collect())
+            slots.push(Slot::Default);
+            continue;
+        };
+        named += position.is_none() as usize;
+        match accepts(param, given)? {
+            Fit::Yes => slots.push(Slot::Given(given)),
+            no => {
+                let item = matches!(no, Fit::Item);
+                return Err(Misfit::Wrong(Wrong { param: i, given, position, item }));
+            }
         }
-        Type::DType => Value::DType(dtype_of(o)?),
-        Type::Str => {
-            let py = unsafe { Python::assume_attached() };
-            let b = unsafe { Bound::from_borrowed_ptr(py, o) };
-            Value::Str(b.cast::<pyo3::types::PyString>().ok()?.to_string())
+    }
+    named += check_out(schema, frame)? as usize;
+    if named < frame.names.len() { Err(Misfit::Keyword) } else { Ok(slots) }
+}
+
+/// Refuses more positional arguments than there are parameters. True if sizes are given in a row.
+#[inline]
+fn check_count(schema: &Schema, this: Option<usize>, frame: &Frame) -> Result<bool, Misfit> {
+    let mut first = None;
+    let mut room = 0;
+    for (i, param) in schema.params.iter().enumerate() {
+        if !param.keyword_only && Some(i) != this {
+            room += 1;
+            first = first.or(Some(param.ty));
         }
-    })
+    }
+    let mut row = false;
+    if room == 1 && matches!(first, Some(Type::Ints(_))) && !frame.args.is_empty() {
+        row = frame.args[0].is_index().map_err(|Raised| Misfit::Raised)?;
+    }
+    if frame.args.len() > room && !row { Err(Misfit::TooMany) } else { Ok(row) }
+}
+
+/// Tests `out=`. True if it was given.
+#[inline]
+fn check_out(schema: &Schema, frame: &Frame) -> Result<bool, Misfit> {
+    let Some(given) = frame.out else { return Ok(false) };
+    let fits = match schema.outputs {
+        // A list of tensors cannot be written into: an unknown keyword.
+        0 => return Ok(false),
+        1 => given.tensor().is_some(),
+        _ => given.items().is_some(),
+    };
+    if fits || given.is_none() {
+        return Ok(true);
+    }
+    let param = schema.params.len();
+    Err(Misfit::Wrong(Wrong { param, given, position: None, item: false }))
+}
+
+#[derive(Clone, Copy)]
+enum Fit {
+    Yes,
+    No,
+    /// A sequence whose first item does not fit.
+    Item,
+}
+
+impl From<bool> for Fit {
+    #[inline(always)]
+    fn from(yes: bool) -> Fit {
+        if yes { Fit::Yes } else { Fit::No }
+    }
+}
+
+/// Whether an object can be the argument of a parameter, by its type.
+#[inline]
+fn accepts(param: &Param, given: Obj) -> Result<Fit, Misfit> {
+    if given.is_none() {
+        return Ok((param.optional || matches!(param.default, Some(Literal::None))).into());
+    }
+    let fits = match param.ty {
+        Type::Tensor => given.tensor().is_some(),
+        Type::Operand => given.tensor().is_some() || given.number().is_some(),
+        Type::Tensors => given.items().is_some(),
+        Type::Number => given.number().is_some() || given.scalar_tensor().is_some(),
+        Type::Int => given.is_int(),
+        Type::Float => match given.number() {
+            Some(number) => number != Number::Complex,
+            None => given.scalar_tensor().is_some(),
+        },
+        Type::Bool => given.is_bool(),
+        Type::Ints(single) => return accepts_ints(given, single),
+        Type::DType => given.dtype().is_some(),
+        Type::Str => given.is_str(),
+    };
+    Ok(fits.into())
+}
+
+fn accepts_ints(given: Obj, single: bool) -> Result<Fit, Misfit> {
+    let fit = match given.items() {
+        Some(items) => match items.get(0).map_or(Ok(true), Obj::is_index) {
+            Ok(true) => Fit::Yes,
+            Ok(false) => Fit::Item,
+            Err(Raised) => return Err(Misfit::Raised),
+        },
+        None if single => given.is_index().map_err(|Raised| Misfit::Raised)?.into(),
+        None => Fit::No,
+    };
+    Ok(fit)
 }

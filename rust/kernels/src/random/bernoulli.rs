@@ -26,12 +26,13 @@ impl Generator {
     /// If the lengths differ.
     pub fn fill_bernoulli_each<T: Sample, P: FloatSample>(&mut self, out: &mut [T], p: &[P]) {
         assert_eq!(out.len(), p.len(), "a probability for each element");
+        let (zero, one) = (T::from_i64(0), T::from_i64(1));
         let mut buffer = [P::Wide::default(); PIECE];
         for (piece, p) in out.chunks_mut(PIECE).zip(p.chunks(PIECE)) {
             let units = &mut buffer[..piece.len()];
             self.fill_units(units);
             for ((y, &p), &unit) in piece.iter_mut().zip(p).zip(units.iter()) {
-                *y = T::from_i64((unit < p.widen()) as i64);
+                *y = if unit < p.widen() { one } else { zero };
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Whole numbers and permutations.
 
 use super::Generator;
-use super::generator::join;
+use super::generator::{BUFFER, join};
 use super::sample::{FloatSample, IntSample, Sample, Wide};
 
 /// From this range on PyTorch draws 64 bits, so that the remainder is off by 2⁻³⁶ at most, not 6 %.
@@ -78,10 +78,10 @@ impl Generator {
         for (i, y) in out.iter_mut().enumerate() {
             *y = T::from_i64(i as i64);
         }
-        let mut words = [0; 1024];
+        let mut words = [0; BUFFER];
         let mut first = 0;
         while first + 1 < out.len() {
-            let words = &mut words[..(out.len() - 1 - first).min(1024)];
+            let words = &mut words[..(out.len() - 1 - first).min(BUFFER)];
             self.fill_words(words);
             for (i, &word) in (first..).zip(words.iter()) {
                 out.swap(i, i + (word % (out.len() - i) as u32) as usize);
@@ -100,15 +100,15 @@ impl Generator {
     }
 }
 
-/// The lower bound that `random_(from, to)` uses for a floating `T`: `from` itself, or where rounding
-/// could take it below `from`, the next element above.
+/// The lower bound that `random_(from, to)` uses for a floating `T`: `from` itself, or where
+/// rounding could take a number below it, the next element above.
 pub fn closest_from<T: FloatSample>(from: i64) -> i64 {
     let above = round::<T>(from.wrapping_add(1));
     if above < from { above.wrapping_add(spacing::<T>(from.wrapping_add(1))) } else { from }
 }
 
-/// The upper bound that `random_(from, to)` uses for a floating `T`: `to` itself, or where rounding
-/// could take `to - 1` up to `to`, the element below.
+/// The upper bound that `random_(from, to)` uses for a floating `T`: `to` itself, or where
+/// rounding could take `to - 1` up to it, the element below.
 pub fn closest_to<T: FloatSample>(to: i64) -> i64 {
     let below = round::<T>(to.wrapping_sub(1));
     if below >= to { below.wrapping_sub(spacing::<T>(to.wrapping_sub(1))) } else { to }
@@ -126,20 +126,20 @@ fn spacing<T: FloatSample>(x: i64) -> i64 {
 /// A divisor prepared for the remainders of 32-bit numbers: two multiplications in place of a
 /// division (Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019).
 #[derive(Clone, Copy)]
-struct Modulus {
+pub(super) struct Modulus {
     divisor: u32,
     /// 2⁶⁴ / `divisor`, rounded up (for a divisor of 1 it wraps to 0, which gives remainder 0).
     inverse: u64,
 }
 
 impl Modulus {
-    fn new(divisor: u32) -> Modulus {
+    pub(super) fn new(divisor: u32) -> Modulus {
         Modulus { divisor, inverse: (u64::MAX / u64::from(divisor)).wrapping_add(1) }
     }
 
     #[inline(always)]
-    fn remainder(self, x: u32) -> u32 {
+    pub(super) fn remainder(self, x: u32) -> u32 {
         let fraction = self.inverse.wrapping_mul(x.into());
-        (u128::from(fraction) * u128::from(self.divisor) >> 64) as u32
+        ((u128::from(fraction) * u128::from(self.divisor)) >> 64) as u32
     }
 }

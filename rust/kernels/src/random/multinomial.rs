@@ -1,24 +1,57 @@
-//! Draws from a list of weights.
+//! Draws from lists of weights.
 
 use super::Generator;
-use super::sample::{FloatSample, Sample, Wide};
+use super::sample::{FloatSample, Wide};
+use super::select::top_k;
+
+const NO_WEIGHT: &str = "invalid multinomial distribution (sum of probabilities <= 0)";
 
 impl Generator {
-    /// Fills `out` with indices drawn with replacement, each in proportion to its weight
-    /// (`multinomial(weights, n, True)`, one row).
+    /// Draws indices in proportion to weights: `multinomial(weights, samples, replacement)`.
     ///
-    /// The error is PyTorch's sentence about a weight; some rows may then have been drawn already.
+    /// `weights` holds `rows` rows, and so does `out`. The error is PyTorch's sentence about a
+    /// weight. Without replacement and for one sample it comes before anything is drawn, else the
+    /// rows before the bad one have been, as in PyTorch.
     ///
     /// # Panics
-    /// If there are no weights.
-    pub fn multinomial_with_replacement<T: FloatSample>(
+    /// If a slice does not divide into `rows` rows, or rows of `out` are longer than those of
+    /// `weights` without replacement; and if there are rows without weights, or no rows.
+    pub fn multinomial<T: FloatSample>(
+        &mut self,
+        out: &mut [i64],
+        weights: &[T],
+        rows: usize,
+        replacement: bool,
+    ) -> Result<(), &'static str> {
+        let (samples, categories) = (out.len() / rows, weights.len() / rows);
+        assert!(samples * rows == out.len() && categories * rows == weights.len(), "uneven rows");
+        assert!(replacement || samples <= categories, "more samples than weights");
+        if samples == 0 {
+            return Ok(());
+        }
+        let pairs = out.chunks_exact_mut(samples).zip(weights.chunks_exact(categories));
+        if replacement && samples > 1 {
+            for (out, weights) in pairs {
+                self.draw_with_replacement(out, weights)?;
+            }
+        } else {
+            check_weights(weights, categories)?;
+            for (out, weights) in pairs {
+                self.draw_distinct(out, weights);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks a uniform double up in the cumulative weights, for each sample.
+    fn draw_with_replacement<T: FloatSample>(
         &mut self,
         out: &mut [i64],
         weights: &[T],
     ) -> Result<(), &'static str> {
         let mut cumulative: Vec<T::Wide> = weights.iter().map(|w| w.widen()).collect();
         for w in &cumulative {
-            if !(w.to_f64() >= 0.0) {
+            if w.to_f64().is_nan() || w.to_f64() < 0.0 {
                 return Err(
                     "invalid multinomial distribution (encountering probability entry < 0)",
                 );
@@ -28,43 +61,48 @@ impl Generator {
                             infinity or NaN)");
             }
         }
-        let sum = T::Wide::accumulate(&mut cumulative);
-        if !(sum.to_f64() > 0.0) {
-            return Err("invalid multinomial distribution (sum of probabilities <= 0)");
+        if T::Wide::accumulate(&mut cumulative).to_f64() <= 0.0 {
+            return Err(NO_WEIGHT);
         }
-        // Whatever rounding made of it.
-        *cumulative.last_mut().expect("at least one weight") = T::Wide::from_i64(1);
         for y in out {
             let u = self.unit_f64();
+            // The last sum, divided by itself, is 1: it is never below.
             *y = cumulative.partition_point(|c| c.to_f64() < u) as i64;
         }
         Ok(())
     }
 
-    /// Fills `out` with different indices, drawn in proportion to their weights
-    /// (`multinomial(weights, n)`, one row): those of the largest `weight / exponential(1)`.
-    ///
-    /// Of equal quotients the first comes first; PyTorch's order of them is that of its `topk`.
-    ///
-    /// # Panics
-    /// If `out` is longer than `weights`.
-    pub fn multinomial_distinct<T: FloatSample>(&mut self, out: &mut [i64], weights: &[T]) {
-        assert!(out.len() <= weights.len(), "more samples than weights");
+    /// Takes the indices of the largest `weight / exponential(1)`.
+    fn draw_distinct<T: FloatSample>(&mut self, out: &mut [i64], weights: &[T]) {
         let mut waits = vec![T::default(); weights.len()];
         self.fill_exponential(&mut waits, 1.0);
-        // Keys are never negative, so `abs` only clears the sign of 0/0, which PyTorch puts first.
-        let key =
-            |(w, q): (&T, T)| T::from_f64((w.widen() / q.widen()).to_f64()).widen().to_f64().abs();
-        let keys: Vec<f64> = weights.iter().zip(waits).map(key).collect();
-        let mut order: Vec<usize> = (0..keys.len()).collect();
-        let descending = |i: &usize, j: &usize| keys[*j].total_cmp(&keys[*i]).then(i.cmp(j));
-        if out.len() < order.len() {
-            order.select_nth_unstable_by(out.len(), descending);
-            order.truncate(out.len());
+        // Rounded to `T`, as PyTorch's division does.
+        let key = |(w, q): (&T, T)| T::from_f64((w.widen() / q.widen()).to_f64()).widen();
+        let mut keys: Vec<(T::Wide, i64)> = weights.iter().zip(waits).map(key).zip(0..).collect();
+        let before = |(x, _): &(T::Wide, i64), (y, _): &(T::Wide, i64)| {
+            x > y || (x.to_f64().is_nan() && !y.to_f64().is_nan())
+        };
+        if let [y] = out {
+            // PyTorch's `argmax`: the first of equals.
+            let first = |a, b| if before(&b, &a) { b } else { a };
+            *y = keys.into_iter().reduce(first).map_or(0, |(_, i)| i);
+            return;
         }
-        order.sort_unstable_by(descending);
-        for (y, i) in out.iter_mut().zip(order) {
-            *y = i as i64;
+        top_k(&mut keys, out.len(), before);
+        for (y, (_, i)) in out.iter_mut().zip(keys) {
+            *y = i;
         }
     }
+}
+
+/// The checks that PyTorch makes of all rows first where it divides by exponential numbers.
+fn check_weights<T: FloatSample>(weights: &[T], categories: usize) -> Result<(), &'static str> {
+    let number = |w: &T| w.widen().to_f64();
+    if !weights.iter().map(number).all(|w| (0.0..f64::INFINITY).contains(&w)) {
+        return Err("probability tensor contains either `inf`, `nan` or element < 0");
+    }
+    if weights.chunks_exact(categories).any(|row| row.iter().map(number).all(|w| w == 0.0)) {
+        return Err(NO_WEIGHT);
+    }
+    Ok(())
 }

@@ -26,7 +26,7 @@ pub trait IntSample: Sample {
 }
 
 /// A floating-point element type.
-pub trait FloatSample: Sample {
+pub trait FloatSample: Sample + PartialEq {
     /// Bits of the significand, the hidden one included.
     const DIGITS: u32;
     /// The type PyTorch computes in: `f64` for `f64`, else `f32`.
