@@ -379,17 +379,30 @@ mod tests {
         }
     }
 
+    /// Other tests of the process may hold the pool or change the thread count at any time, which
+    /// makes a loop serial: what must happen in parallel gets many chances.
+    fn eventually(what: &str, mut happens: impl FnMut() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !happens() {
+            assert!(Instant::now() < deadline, "never: {what}");
+        }
+    }
+
     #[test]
     fn workers_wake_after_sleeping() {
         with_threads(4, || {
-            for _ in 0..5 {
+            eventually("four threads at work", || {
+                set_num_threads(4);
                 thread::sleep(3 * SPIN);
-                // All four must meet, so three workers must have woken.
-                let barrier = std::sync::Barrier::new(4);
-                parallel_for(4, &|_| {
-                    barrier.wait();
+                let seen = Mutex::new(std::collections::HashSet::new());
+                parallel_for(8, &|_| {
+                    thread::sleep(SPIN);
+                    seen.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(thread::current().id());
                 });
-            }
+                seen.into_inner().unwrap_or_else(PoisonError::into_inner).len() == 4
+            });
         });
     }
 
@@ -415,16 +428,19 @@ mod tests {
     #[test]
     fn panics_reach_the_caller_after_all_tasks() {
         with_threads(3, || {
-            let ran = AtomicUsize::new(0);
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                parallel_for(50, &|i| {
-                    ran.fetch_add(1, Relaxed);
-                    assert!(i != 7, "task seven");
-                });
-            }));
-            let payload = result.expect_err("must panic");
-            assert!(payload.downcast_ref::<&str>().is_some_and(|s| s.contains("task seven")));
-            assert_eq!(ran.into_inner(), 50);
+            eventually("all tasks ran", || {
+                set_num_threads(3);
+                let ran = AtomicUsize::new(0);
+                let result = catch_unwind(AssertUnwindSafe(|| {
+                    parallel_for(50, &|i| {
+                        ran.fetch_add(1, Relaxed);
+                        assert!(i != 7, "task seven");
+                    });
+                }));
+                let payload = result.expect_err("must panic");
+                assert!(payload.downcast_ref::<&str>().is_some_and(|s| s.contains("task seven")));
+                ran.into_inner() == 50
+            });
             assert_eq!(counts(50), vec![1; 50]);
         });
     }

@@ -11,12 +11,16 @@ use super::simd::Number;
 use super::tile::{Kernels, TILE, Tile};
 use super::vector;
 use crate::threads;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Most rows of a panel of B: C is read and written once per so many. Speed is flat from 256 to 768;
 /// the smaller, the smaller the rounding error.
 const DEPTH: usize = 320;
+
+/// Elements of a strip of A: the most rows of a tile, by the depth of a panel.
+const STRIP: usize = 8 * DEPTH;
 
 /// Bytes of a packed panel of B: half of the smallest L2 of current cores. Flat from 384 K to 768 K.
 const PANEL: usize = 512 << 10;
@@ -95,22 +99,49 @@ impl<T: Number> Product<T> {
     /// # Safety
     /// A and B must be valid for reads, C for reads and writes; elements of C must be distinct and
     /// apart from A and B; the machine must have the instructions of the kernels.
-    pub unsafe fn run(mut self) {
-        let rows = self.m as isize;
-        if self.b.step == 0 && self.a.step == rows * self.a.rs && self.c.step == rows * self.c.rs {
-            // One B for all, and rows that go on from product to product: one tall product.
-            self.m *= self.batch;
-            self.batch = 1;
-        }
-        let other = self.transposed();
-        let best = if other.cost() < self.cost() { other } else { self };
+    pub unsafe fn run(self) {
+        let this = self.folded();
+        let other = this.transposed().folded();
+        let this = if other.batch < this.batch { other.transposed() } else { this };
         // SAFETY: the caller's promise, passed on.
         unsafe {
-            match (&self, &other) {
-                (p, _) | (_, p) if p.n == 1 && (p.a.rs == 1 || p.a.cs == 1) => vector::run(p),
-                _ => best.run_matrix(),
+            for p in [&this, &other] {
+                if p.n == 1 && (p.m == 1 || p.a.rs == 1 || p.a.cs == 1) {
+                    return vector::run(p);
+                }
+            }
+            if other.cost() < this.cost() { other.run_matrix() } else { this.run_matrix() }
+        }
+    }
+
+    /// `c = beta * c`: what is left of a product of nothing.
+    ///
+    /// # Safety
+    /// As [`Product::run`], of C.
+    pub unsafe fn scale(self) {
+        for (e, i) in (0..self.batch).flat_map(|e| (0..self.m).map(move |i| (e, i))) {
+            for j in 0..self.n {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let c = self.c.ptr.offset(self.c.at(e, i, j));
+                    *c = if self.beta == T::ZERO { T::ZERO } else { self.beta.times(*c) };
+                }
             }
         }
+    }
+
+    /// One tall product instead of many, where B is shared and rows go on from one to the next.
+    fn folded(self) -> Self {
+        let (batch, rows) = (self.batch, self.m as isize);
+        let goes_on = self.a.step == rows * self.a.rs && self.c.step == rows * self.c.rs;
+        if batch == 1 || self.b.step != 0 || !(goes_on || rows == 1) {
+            return self;
+        }
+        let (mut a, mut c) = (self.a, self.c);
+        if rows == 1 {
+            (a.rs, c.rs) = (a.step, c.step);
+        }
+        Product { batch: 1, m: self.m * batch, a, c, ..self }
     }
 
     /// The same product written as `c.T = b.T @ a.T`.
@@ -169,7 +200,7 @@ impl<T: Number> Product<T> {
         let depth = self.k.div_ceil(self.k.div_ceil(DEPTH));
         let whole = part.cols.len().next_multiple_of(lanes);
         let direct = self.b.cs == 1
-            && (rows <= 2 * self.kernels.rows() || depth * whole * size_of::<T>() <= DIRECT);
+            && (rows <= 4 * self.kernels.rows() || depth * whole * size_of::<T>() <= DIRECT);
         if direct {
             // SAFETY: the caller's promise.
             return unsafe { self.run_panels(&part, depth, whole, None) };
@@ -231,7 +262,21 @@ impl<T: Number> Product<T> {
     unsafe fn run_panel(&self, e: usize, rows: &Range<usize>, panel: &Panel<T>) {
         let (lanes, k) = (self.kernels.lanes, panel.depth.len());
         let beta = if panel.depth.start == 0 { self.beta } else { T::ONE };
+        // Columns of A that lie far apart may fall into few cache sets: copied when read often.
+        let copying = self.a.cs != 1 && panel.cols.len() > 2 * lanes * self.kernels.vectors();
+        let mut strip = [MaybeUninit::<T>::uninit(); STRIP];
         for (i, height) in spread(rows.len(), self.kernels.rows()) {
+            // SAFETY: the caller's promise, and a strip holds that many rows of a panel's depth.
+            let (a, rsa, csa) = unsafe {
+                let a = self.a.ptr.offset(self.a.at(e, rows.start + i, panel.depth.start));
+                if copying {
+                    let strip = strip.as_mut_ptr().cast::<T>();
+                    copy((height, self.a.rs), (k, self.a.cs), a, strip, height as isize);
+                    (strip.cast_const(), 1, height as isize)
+                } else {
+                    (a, self.a.rs, self.a.cs)
+                }
+            };
             for (v, count) in spread(panel.cols.len().div_ceil(lanes), self.kernels.vectors()) {
                 let (row, x) = (rows.start + i, v * lanes);
                 let width = (count * lanes).min(panel.cols.len() - x);
@@ -244,9 +289,9 @@ impl<T: Number> Product<T> {
                     let mut tile = Tile {
                         k,
                         alpha: self.alpha,
-                        a: self.a.ptr.offset(self.a.at(e, row, panel.depth.start)),
-                        rsa: self.a.rs,
-                        csa: self.a.cs,
+                        a,
+                        rsa,
+                        csa,
                         b: panel.ptr.add(b_skip),
                         rsb,
                         beta,
