@@ -52,4 +52,6 @@ table! {
     Structured convert: TO_COPY;
     Structured reduce: SUM SUM_DIM MEAN MEAN_DIM;
     Structured join: CAT STACK;
+    Structured product: MATMUL MM MM_ORDERED BMM MV DOT VDOT OUTER ADDMM ADDMM_ORDERED ADDMV ADDR
+        BADDBMM LINEAR UNSAFE_VIEW SQUEEZED;
 }

@@ -71,7 +71,7 @@ pub(crate) const RESHAPE: Structured = Structured {
         if view_strides(t.layout(), &shape).is_some() {
             return Ok(smallvec![call1(Id::VIEW, &[t.into(), ints(&shape)])?]);
         }
-        let copy = call1(Id::CLONE, &[t.into()])?;
+        let copy = call1(Id::CLONE_ROWS, &[t.into()])?;
         Ok(smallvec![call1(Id::VIEW, &[copy.into(), ints(&shape)])?])
     },
     vjp: Vjp::Composed,
