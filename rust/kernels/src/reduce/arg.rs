@@ -9,7 +9,7 @@ use super::block::{BLOCK, fold_block};
 use super::fold::{BoolOrder, Fold, Order, Ordered, beats};
 use super::for_pieces;
 use super::layout::{Dims, Layout, Mode, Unit};
-use super::walk::for_blocks;
+use super::walk::Source;
 use crate::DType;
 
 /// Which extremum.
@@ -164,7 +164,10 @@ where
         buffer: &mut [F::In; BLOCK],
     ) -> Best<F::Acc> {
         let mut best = Best { value: F::IDENTITY, index: range.start as i64 };
-        let better = |at: usize, block: &[F::In]| {
+        let mut at = range.start;
+        // SAFETY: the caller's.
+        let mut source = unsafe { Source::new(&self.layout, src, range) };
+        while let Some(block) = source.next(buffer) {
             let value = fold_block(self.fold, block);
             if beats(value, best.value) {
                 let is_it = |&x: &F::In| {
@@ -174,9 +177,8 @@ where
                 let place = block.iter().position(is_it).unwrap_or(0);
                 best = Best { value, index: (at + place) as i64 };
             }
-        };
-        // SAFETY: the caller's.
-        unsafe { for_blocks(&self.layout, src, range, buffer, better) };
+            at += block.len();
+        }
         best
     }
 
@@ -194,51 +196,19 @@ where
         scratch.values.resize(width, F::IDENTITY);
         scratch.indices.clear();
         scratch.indices.resize(width, 0);
-        let (values, indices) = (scratch.values.as_mut_ptr(), scratch.indices.as_mut_ptr());
-        for (i, row) in rows.enumerate() {
-            let i = i as i32;
-            let mut at = 0;
+        for (i, row) in (0..).zip(rows) {
             // SAFETY: columns of the strip, of a row of the layout.
-            unsafe {
+            let row = unsafe {
                 let row = src.offset(self.layout.element(row)).add(columns.start);
-                while at + 32 <= width {
-                    self.compare::<32>(row.add(at), i, values.add(at), indices.add(at));
-                    at += 32;
-                }
-                while at + 8 <= width {
-                    self.compare::<8>(row.add(at), i, values.add(at), indices.add(at));
-                    at += 8;
-                }
-                while at < width {
-                    self.compare::<1>(row.add(at), i, values.add(at), indices.add(at));
-                    at += 1;
-                }
+                std::slice::from_raw_parts(row, width)
+            };
+            let best = scratch.values.iter_mut().zip(&mut scratch.indices);
+            for ((value, index), &x) in best.zip(row) {
+                let x = self.fold.load(x);
+                let better = beats(x, *value);
+                *value = if better { x } else { *value };
+                *index = if better { i } else { *index };
             }
-        }
-    }
-
-    /// Takes those of `W` elements of row `i` that beat what is there.
-    #[inline(always)]
-    unsafe fn compare<const W: usize>(
-        &self,
-        row: *const F::In,
-        i: i32,
-        values: *mut F::Acc,
-        indices: *mut i32,
-    ) {
-        // SAFETY: the caller's; an array has no stricter alignment than its elements.
-        let (row, values, indices) = unsafe {
-            (
-                *row.cast::<[F::In; W]>(),
-                &mut *values.cast::<[F::Acc; W]>(),
-                &mut *indices.cast::<[i32; W]>(),
-            )
-        };
-        for j in 0..W {
-            let x = self.fold.load(row[j]);
-            let better = beats(x, values[j]);
-            values[j] = if better { x } else { values[j] };
-            indices[j] = if better { i } else { indices[j] };
         }
     }
 

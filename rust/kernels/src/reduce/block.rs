@@ -1,14 +1,14 @@
-//! A contiguous run, folded in one fixed order on every machine.
+//! A run of elements, folded in one fixed order on every machine.
 //!
 //! ```text
-//! block of 256:  lane i folds elements i, i + 32, i + 64, ...    (vector registers)
-//! chunk:         blocks join pairwise, lane by lane, as a binary counter carries
-//!                then the 32 lanes join as a tree
+//! block of 256:  lane j joins elements j, j + 32, ..., j + 224 as a tree
+//! chunk:         blocks join pairwise, lane by lane, as a binary counter carries;
+//!                then the 32 lanes join as a tree; then the last, shorter block
 //! run:           chunks join pairwise
 //! ```
 //!
-//! Each element of a sum meets at most 8 + log2(n / 8) additions. The order depends on the length
-//! alone: neither on the instruction set nor on the number of threads.
+//! An element of a sum of n meets about log2(n) additions (31 more at most in the short block). The
+//! order depends on the length alone: neither on the instruction set nor on the number of threads.
 
 use super::fold::{Fold, Sum};
 
@@ -20,89 +20,76 @@ const LANES: usize = 32;
 /// Occupied levels of the counter: 128 blocks need 7 while counting.
 const DEPTH: usize = 8;
 
-/// As many accumulators as the fastest registers need to hide the latency of an addition.
+/// As many accumulators as registers hold at ease.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Lanes<T>([T; LANES]);
 
+/// Joins a full block to `before`, lane by lane (a sum starts anew).
+///
+/// A loop over lanes outside and rows inside gets vectorised; one lane's work must be long enough
+/// not to be unrolled first.
 #[inline(always)]
-fn join_lanes<F: Fold>(a: &Lanes<F::Acc>, b: &Lanes<F::Acc>) -> Lanes<F::Acc> {
-    let mut out = *a;
-    for (x, y) in out.0.iter_mut().zip(&b.0) {
-        *x = F::join(*x, *y);
+fn lanes<F: Fold>(fold: F, before: &Lanes<F::Acc>, block: &[F::In; BLOCK]) -> Lanes<F::Acc> {
+    let mut lanes = *before;
+    for (j, lane) in lanes.0.iter_mut().enumerate() {
+        let x = F::join8(std::array::from_fn(|k| fold.load(block[k * LANES + j])));
+        *lane = if F::PAIRWISE { x } else { F::join(*lane, x) };
     }
-    out
+    lanes
 }
 
-/// The lanes of a block of at most [`BLOCK`] elements.
 #[inline(always)]
-fn lanes<F: Fold>(fold: F, block: &[F::In]) -> Lanes<F::Acc> {
-    let mut acc = Lanes([F::IDENTITY; LANES]);
-    let Some(last) = block.last_chunk::<LANES>() else {
-        acc.0[0] = short(fold, block);
-        return acc;
-    };
-    let rows = block.chunks_exact(LANES);
-    let rest = rows.remainder().len();
-    for row in rows {
-        for (a, &x) in acc.0.iter_mut().zip(row) {
-            *a = F::join(*a, fold.load(x));
-        }
+fn join_lanes<F: Fold>(a: &Lanes<F::Acc>, b: &mut Lanes<F::Acc>) {
+    for (x, y) in a.0.iter().zip(&mut b.0) {
+        *y = F::join(*x, *y);
     }
-    // The rest is read as the end of a full row, whose other lanes are masked out.
-    if rest > 0 {
-        for (i, (a, &x)) in acc.0.iter_mut().zip(last).enumerate() {
-            *a = if i >= LANES - rest { F::join(*a, fold.load(x)) } else { *a };
-        }
-    }
-    acc
 }
 
-/// Fewer elements than lanes: four accumulators and the rest in order.
 #[inline(always)]
-fn short<F: Fold>(fold: F, block: &[F::In]) -> F::Acc {
-    let mut a = [F::IDENTITY; 4];
-    let quads = block.chunks_exact(4);
+fn tree<F: Fold>(lanes: &Lanes<F::Acc>) -> F::Acc {
+    let column = |j| F::join8(std::array::from_fn(|k| lanes.0[4 * k + j]));
+    F::join(F::join(column(0), column(2)), F::join(column(1), column(3)))
+}
+
+/// Fewer elements than a block: eight accumulators, and the rest in order.
+#[inline(always)]
+pub(super) fn short<F: Fold>(fold: F, block: &[F::In]) -> F::Acc {
     let mut rest = F::IDENTITY;
-    for &x in quads.remainder() {
+    let rows = block.chunks_exact(8);
+    for &x in rows.remainder() {
         rest = F::join(rest, fold.load(x));
     }
-    for quad in quads {
-        for (a, &x) in a.iter_mut().zip(quad) {
-            *a = F::join(*a, fold.load(x));
+    if block.len() < 8 {
+        return rest;
+    }
+    let (mut a, mut nan) = ([F::IDENTITY; 8], [F::IDENTITY; 8]);
+    for row in rows {
+        for (j, &x) in row.iter().enumerate() {
+            a[j] = F::join_number(a[j], fold.load(x));
+            nan[j] = F::join_nan(nan[j], fold.load(x));
         }
     }
-    F::join(F::join(F::join(a[0], a[2]), F::join(a[1], a[3])), rest)
-}
-
-#[inline(always)]
-fn tree<F: Fold>(mut lanes: Lanes<F::Acc>) -> F::Acc {
-    let a = &mut lanes.0;
-    for half in [16, 8, 4, 2, 1] {
-        for i in 0..half {
-            a[i] = F::join(a[i], a[i + half]);
-        }
+    // Stored all eight, they were one vector register; from the tree below, the compiler would
+    // infer pairs.
+    let (a, nan) = (std::hint::black_box(&a), std::hint::black_box(&nan));
+    let mut result = F::join(F::join8(*a), rest);
+    if F::NANS {
+        result = F::join(result, F::join8(*nan));
     }
-    a[0]
+    result
 }
 
 /// Folds one block: as a chunk of that block alone.
 #[inline(always)]
 pub(super) fn fold_block<F: Fold>(fold: F, block: &[F::In]) -> F::Acc {
-    if block.len() < LANES { short(fold, block) } else { tree::<F>(lanes(fold, block)) }
-}
-
-/// Folds a contiguous chunk.
-#[inline(always)]
-pub(super) fn fold_chunk<F: Fold>(fold: F, chunk: &[F::In]) -> F::Acc {
-    if chunk.len() <= BLOCK {
-        return fold_block(fold, chunk);
+    match block.first_chunk() {
+        Some(block) => {
+            let start = Lanes([F::IDENTITY; LANES]);
+            F::join(tree::<F>(&lanes(fold, &start, block)), F::IDENTITY)
+        }
+        None => short(fold, block),
     }
-    let mut blocks = Blocks::new();
-    for block in chunk.chunks(BLOCK) {
-        blocks.push(fold, block);
-    }
-    blocks.finish()
 }
 
 /// The fold of a chunk that arrives block by block.
@@ -111,33 +98,54 @@ pub(super) struct Blocks<F: Fold> {
     /// Folds of runs of blocks, longest first; their lengths are the one bits of `count`.
     stack: [Lanes<F::Acc>; DEPTH],
     count: usize,
+    /// The fold of the last, shorter block.
+    rest: F::Acc,
 }
 
 impl<F: Fold> Blocks<F> {
     #[inline(always)]
     pub fn new() -> Blocks<F> {
-        Blocks { stack: [Lanes([F::IDENTITY; LANES]); DEPTH], count: 0 }
+        let stack = [Lanes([F::IDENTITY; LANES]); DEPTH];
+        Blocks { stack, count: 0, rest: F::IDENTITY }
     }
 
     #[inline(always)]
     pub fn push(&mut self, fold: F, block: &[F::In]) {
-        let mut top = lanes(fold, block);
+        let Some(block) = block.first_chunk() else {
+            self.rest = short(fold, block);
+            return;
+        };
+        if !F::PAIRWISE {
+            if self.count == 0 {
+                self.stack[0] = Lanes([F::IDENTITY; LANES]);
+                self.count = 1;
+            }
+            self.stack[0] = lanes(fold, &self.stack[0], block);
+            return;
+        }
+        let mut top = lanes(fold, &self.stack[0], block);
         let mut depth = self.count.count_ones() as usize;
         for _ in 0..self.count.trailing_ones() {
             depth -= 1;
-            top = join_lanes::<F>(&self.stack[depth], &top);
+            join_lanes::<F>(&self.stack[depth], &mut top);
         }
         self.stack[depth] = top;
         self.count += 1;
     }
 
+    /// The result; what follows begins a new chunk.
     #[inline(always)]
-    pub fn finish(self) -> F::Acc {
-        let depth = self.count.count_ones() as usize;
-        let Some((last, longer)) = self.stack[..depth].split_last() else {
-            return F::IDENTITY;
-        };
-        tree::<F>(longer.iter().rev().fold(*last, |acc, x| join_lanes::<F>(x, &acc)))
+    pub fn finish(&mut self) -> F::Acc {
+        let rest = std::mem::replace(&mut self.rest, F::IDENTITY);
+        let depth = std::mem::take(&mut self.count).count_ones() as usize;
+        if depth == 0 {
+            return rest;
+        }
+        for i in (1..depth).rev() {
+            let (longer, shorter) = self.stack.split_at_mut(i);
+            join_lanes::<F>(&shorter[0], &mut longer[i - 1]);
+        }
+        F::join(tree::<F>(&self.stack[0]), rest)
     }
 }
 
@@ -184,7 +192,7 @@ where
 
     /// The chunk's sum.
     #[inline(always)]
-    pub fn finish(self) -> T {
+    pub fn finish(mut self) -> T {
         self.0.finish()
     }
 }
@@ -205,7 +213,7 @@ where
 {
     match partials {
         [] => Sum::<T>::IDENTITY,
-        [x] => *x,
+        &[x] => x,
         _ => {
             // The tree of `join_chunks`: the largest power of two that is less than the length.
             let (a, b) = partials.split_at(partials.len().next_power_of_two() / 2);

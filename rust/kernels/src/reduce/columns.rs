@@ -50,9 +50,10 @@ pub(super) unsafe fn fold_strip<F: Fold>(
             *a = F::join(*a, *b);
         }
     }
+    scratch.truncate(width);
     for i in first + wide_rows * fused..rows.end {
         // SAFETY: a row of the layout.
-        unsafe { add_rows::<F, 1>(fold, [row(i)], &mut scratch[..width]) };
+        unsafe { add_row(fold, row(i), scratch) };
     }
 }
 
@@ -77,12 +78,12 @@ unsafe fn fold_rows<F: Fold>(
         let (mut i, end) = (block * ROWS, ((block + 1) * ROWS).min(count));
         while i + 8 <= end {
             // SAFETY: the caller's.
-            unsafe { add_rows(fold, std::array::from_fn::<_, 8, _>(|k| row(i + k)), acc) };
+            unsafe { add_rows(fold, std::array::from_fn(|k| row(i + k)), acc) };
             i += 8;
         }
         while i < end {
             // SAFETY: the caller's.
-            unsafe { add_rows(fold, [row(i)], acc) };
+            unsafe { add_row(fold, row(i), acc) };
             i += 1;
         }
         for _ in 0..block.trailing_ones() {
@@ -105,55 +106,27 @@ fn pop<F: Fold>(stack: &mut Vec<F::Acc>, width: usize) {
     stack.truncate(top);
 }
 
-/// Folds `N` rows (a power of two), as a tree, into `acc`.
+/// Folds eight rows, as a tree, into `acc`.
 ///
 /// # Safety
 /// Each row has as many elements as `acc`.
 #[inline(always)]
-unsafe fn add_rows<F: Fold, const N: usize>(fold: F, rows: [*const F::In; N], acc: &mut [F::Acc]) {
-    let mut at = 0;
-    // SAFETY: `at` and the columns after it stay below the length.
-    unsafe {
-        while at + 32 <= acc.len() {
-            add_columns::<F, N, 32>(fold, rows, at, acc.as_mut_ptr());
-            at += 32;
-        }
-        while at + 8 <= acc.len() {
-            add_columns::<F, N, 8>(fold, rows, at, acc.as_mut_ptr());
-            at += 8;
-        }
-        while at < acc.len() {
-            add_columns::<F, N, 1>(fold, rows, at, acc.as_mut_ptr());
-            at += 1;
-        }
+unsafe fn add_rows<F: Fold>(fold: F, rows: [*const F::In; 8], acc: &mut [F::Acc]) {
+    for (j, acc) in acc.iter_mut().enumerate() {
+        // SAFETY: the caller's.
+        *acc = F::join(*acc, F::join8(rows.map(|row| fold.load(unsafe { *row.add(j) }))));
     }
 }
 
-/// [`add_rows`] for `W` columns from `at` on.
+/// Folds a row into `acc`.
 ///
 /// # Safety
-/// The rows and `acc` reach that far.
+/// The row has as many elements as `acc`.
 #[inline(always)]
-unsafe fn add_columns<F: Fold, const N: usize, const W: usize>(
-    fold: F,
-    rows: [*const F::In; N],
-    at: usize,
-    acc: *mut F::Acc,
-) {
-    // SAFETY: the caller's; an array has no stricter alignment than its elements.
-    let mut x = rows.map(|row| unsafe { *row.add(at).cast::<[F::In; W]>() }.map(|x| fold.load(x)));
-    let mut half = N / 2;
-    while half > 0 {
-        for k in 0..half {
-            for j in 0..W {
-                x[k][j] = F::join(x[k][j], x[k + half][j]);
-            }
-        }
-        half /= 2;
-    }
-    // SAFETY: as above.
-    let acc = unsafe { &mut *acc.add(at).cast::<[F::Acc; W]>() };
-    for j in 0..W {
-        acc[j] = F::join(acc[j], x[0][j]);
+unsafe fn add_row<F: Fold>(fold: F, row: *const F::In, acc: &mut [F::Acc]) {
+    // SAFETY: the caller's.
+    let row = unsafe { std::slice::from_raw_parts(row, acc.len()) };
+    for (acc, &x) in acc.iter_mut().zip(row) {
+        *acc = F::join(*acc, fold.load(x));
     }
 }

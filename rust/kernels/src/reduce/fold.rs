@@ -20,6 +20,28 @@ pub trait Fold: Copy + Send + Sync {
     fn load(self, x: Self::In) -> Self::Acc;
     /// Associative up to rounding; `a` comes before `b`.
     fn join(a: Self::Acc, b: Self::Acc) -> Self::Acc;
+    /// Whether rounding makes the order of joins matter, so that they are done pairwise.
+    const PAIRWISE: bool;
+    /// Eight joined as a tree.
+    #[inline(always)]
+    fn join8(x: [Self::Acc; 8]) -> Self::Acc {
+        let [a, b, c, d, e, f, g, h] = x;
+        let (a, b) = (Self::join(a, b), Self::join(c, d));
+        let (c, d) = (Self::join(e, f), Self::join(g, h));
+        Self::join(Self::join(a, b), Self::join(c, d))
+    }
+    /// Whether `join` consists of the two parts below, which are faster apart.
+    const NANS: bool = false;
+    /// `join` that may lose a NaN.
+    #[inline(always)]
+    fn join_number(a: Self::Acc, b: Self::Acc) -> Self::Acc {
+        Self::join(a, b)
+    }
+    /// `join` that sees NaNs only.
+    #[inline(always)]
+    fn join_nan(a: Self::Acc, _b: Self::Acc) -> Self::Acc {
+        a
+    }
     fn out(self, acc: Self::Acc) -> Self::Out;
 }
 
@@ -38,6 +60,7 @@ macro_rules! arithmetic {
             type Acc = $t;
             type Out = $t;
             const IDENTITY: $t = $identity;
+            const PAIRWISE: bool = true;
             #[inline(always)]
             fn load(self, x: $t) -> $t { x }
             #[inline(always)]
@@ -63,15 +86,20 @@ arithmetic! {
 pub trait Ordered: Copy + Default + PartialOrd + Send + Sync {
     /// No value is smaller.
     const LOWEST: Self;
+    const HAS_NAN: bool;
+    /// Of a type that has no NaN, any value.
+    const NAN: Self;
     /// The value with the bits of `mask` (of which the low ones count) flipped.
     fn flip(self, mask: u64) -> Self;
     fn is_nan(self) -> bool;
 }
 
 macro_rules! ordered {
-    ($($t:ty, $lowest:expr, |$x:ident, $mask:ident| $flip:expr, $nan:expr;)*) => {
+    ($($t:ty, $lowest:expr, $has_nan:expr, $nan_value:expr, |$x:ident, $mask:ident| $flip:expr, $nan:expr;)*) => {
         $(impl Ordered for $t {
             const LOWEST: $t = $lowest;
+            const HAS_NAN: bool = $has_nan;
+            const NAN: $t = $nan_value;
             #[inline(always)]
             fn flip(self, $mask: u64) -> $t { let $x = self; $flip }
             #[inline(always)]
@@ -81,12 +109,12 @@ macro_rules! ordered {
 }
 
 ordered! {
-    i8, i8::MIN, |x, mask| x ^ mask as i8, |_| false;
-    i16, i16::MIN, |x, mask| x ^ mask as i16, |_| false;
-    i32, i32::MIN, |x, mask| x ^ mask as i32, |_| false;
-    i64, i64::MIN, |x, mask| x ^ mask as i64, |_| false;
-    f32, f32::NEG_INFINITY, |x, mask| f32::from_bits(x.to_bits() ^ mask as u32), f32::is_nan;
-    f64, f64::NEG_INFINITY, |x, mask| f64::from_bits(x.to_bits() ^ mask), f64::is_nan;
+    i8, i8::MIN, false, 0, |x, mask| x ^ mask as i8, |_| false;
+    i16, i16::MIN, false, 0, |x, mask| x ^ mask as i16, |_| false;
+    i32, i32::MIN, false, 0, |x, mask| x ^ mask as i32, |_| false;
+    i64, i64::MIN, false, 0, |x, mask| x ^ mask as i64, |_| false;
+    f32, f32::NEG_INFINITY, true, f32::NAN, |x, mask| f32::from_bits(x.to_bits() ^ mask as u32), f32::is_nan;
+    f64, f64::NEG_INFINITY, true, f64::NAN, |x, mask| f64::from_bits(x.to_bits() ^ mask), f64::is_nan;
 }
 
 /// Maximum after flipping the bits of a mask, and flipped back; a NaN beats every number.
@@ -116,6 +144,8 @@ impl<T: Ordered> Fold for Order<T> {
     type Acc = T;
     type Out = T;
     const IDENTITY: T = T::LOWEST;
+    const PAIRWISE: bool = false;
+    const NANS: bool = T::HAS_NAN;
     #[inline(always)]
     fn load(self, x: T) -> T {
         x.flip(self.mask)
@@ -124,6 +154,24 @@ impl<T: Ordered> Fold for Order<T> {
     fn join(a: T, b: T) -> T {
         // Which of two NaNs is kept does not matter, which saves a comparison against `beats`.
         if (b > a) | b.is_nan() { b } else { a }
+    }
+    #[inline(always)]
+    fn join8([a, b, c, d, e, f, g, h]: [T; 8]) -> T {
+        // Unordered pairs are one comparison.
+        let nan = |a: T, b: T| a.is_nan() | b.is_nan();
+        let is_nan = nan(a, b) | nan(c, d) | nan(e, f) | nan(g, h);
+        let (a, b) = (Self::join_number(a, b), Self::join_number(c, d));
+        let (c, d) = (Self::join_number(e, f), Self::join_number(g, h));
+        let max = Self::join_number(Self::join_number(a, b), Self::join_number(c, d));
+        if is_nan { T::NAN } else { max }
+    }
+    #[inline(always)]
+    fn join_number(a: T, b: T) -> T {
+        if b > a { b } else { a }
+    }
+    #[inline(always)]
+    fn join_nan(a: T, b: T) -> T {
+        if b.is_nan() { b } else { a }
     }
     #[inline(always)]
     fn out(self, acc: T) -> T {
@@ -143,6 +191,7 @@ impl Fold for BoolOrder {
     type Acc = i8;
     type Out = Bool;
     const IDENTITY: i8 = i8::MIN;
+    const PAIRWISE: bool = false;
     #[inline(always)]
     fn load(self, x: u8) -> i8 {
         i8::from(x != 0) ^ self.mask
@@ -176,6 +225,7 @@ macro_rules! bits {
             type Acc = $t;
             type Out = Bool;
             const IDENTITY: $t = 0;
+            const PAIRWISE: bool = false;
             #[inline(always)]
             fn load($self, $x: $in) -> $t { $load }
             #[inline(always)]

@@ -1,10 +1,12 @@
 //! One reduction over one layout, in pieces that threads can take.
 
-use super::block::{BLOCK, join_chunks};
+use std::ops::Range;
+
+use super::block::{BLOCK, Blocks, join_chunks, short};
 use super::fold::Fold;
-use super::for_pieces;
-use super::layout::{Dims, Layout, Mode, Unit};
-use super::{columns, walk};
+use super::layout::{Dims, Layout, Mode, place};
+use super::walk::Source;
+use super::{columns, for_pieces};
 
 /// Input, output and what is done between.
 pub(super) struct Job<F: Fold> {
@@ -50,37 +52,77 @@ impl<F: Fold> Job<F> {
     #[inline(always)]
     pub unsafe fn piece(&self, i: usize) {
         let layout = &self.layout;
-        let mut buffer = [F::In::default(); BLOCK];
-        let mut scratch = Vec::new();
-        for unit in layout.piece(i) {
-            let unit = layout.unit(unit);
-            // SAFETY: the unit's elements lie in the layout.
+        let units = layout.piece(i);
+        // SAFETY: the caller's.
+        unsafe {
+            match layout.mode {
+                Mode::Columns => self.strips(units),
+                Mode::Run if layout.len < BLOCK => self.short_runs(units),
+                Mode::Run | Mode::Gather => self.cells(units),
+            }
+        }
+    }
+
+    /// [`Job::cells`] where little is done for each output.
+    #[inline(always)]
+    unsafe fn short_runs(&self, units: Range<usize>) {
+        let (len, kept) = (self.layout.len, &self.layout.kept[..]);
+        for i in units {
+            let (input, output) = place(kept, i);
+            // SAFETY: the unit's elements lie in the layout, its result in the output.
             unsafe {
-                let src = self.src.offset(layout.group(unit.group).0);
-                if layout.mode == Mode::Columns {
-                    columns::fold_strip(self.fold, layout, src, &unit, &mut scratch);
-                    self.store(&unit, &scratch);
+                let run = self.src.offset(self.layout.start + input);
+                let acc = short(self.fold, std::slice::from_raw_parts(run, len));
+                self.dst.add(output).write(self.fold.out(acc));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn cells(&self, units: Range<usize>) {
+        let layout = &self.layout;
+        let mut buffer = [F::In::default(); BLOCK];
+        let mut blocks = Blocks::new();
+        for i in units {
+            let unit = layout.unit(i);
+            let (input, output) = layout.group(unit.group);
+            // SAFETY: the unit's elements lie in the layout, its result in the output.
+            unsafe {
+                let src = self.src.offset(input);
+                let mut source = Source::new(layout, src, layout.chunk(unit.chunk));
+                while let Some(block) = source.next(&mut buffer) {
+                    blocks.push(self.fold, block);
+                }
+                let acc = blocks.finish();
+                if layout.chunks == 1 {
+                    self.dst.add(output).write(self.fold.out(acc));
                 } else {
-                    let range = layout.chunk(unit.chunk);
-                    let acc = walk::fold_range(self.fold, layout, src, range, &mut buffer);
-                    self.store(&unit, &[acc]);
+                    self.partials.add(i).write(acc);
                 }
             }
         }
     }
 
-    /// Keeps a unit's results, for a join of the chunks or as output.
     #[inline(always)]
-    unsafe fn store(&self, unit: &Unit, acc: &[F::Acc]) {
-        let Layout { chunks, width, .. } = self.layout;
-        let first = self.layout.strip(unit.strip).start;
-        if chunks == 1 {
-            // SAFETY: the caller's.
-            return unsafe { self.put(unit.group, first, acc) };
+    unsafe fn strips(&self, units: Range<usize>) {
+        let layout = &self.layout;
+        let Layout { chunks, width, .. } = *layout;
+        let mut scratch = Vec::new();
+        for unit in units.map(|i| layout.unit(i)) {
+            let first = layout.strip(unit.strip).start;
+            // SAFETY: the unit's elements lie in the layout; it has its own part of the results.
+            unsafe {
+                let src = self.src.offset(layout.group(unit.group).0);
+                columns::fold_strip(self.fold, layout, src, &unit, &mut scratch);
+                if chunks == 1 {
+                    self.put(unit.group, first, &scratch);
+                } else {
+                    let at = (unit.group * chunks + unit.chunk) * width + first;
+                    let n = scratch.len();
+                    self.partials.add(at).copy_from_nonoverlapping(scratch.as_ptr(), n);
+                }
+            }
         }
-        let at = (unit.group * chunks + unit.chunk) * width + first;
-        // SAFETY: each unit has its own part of the partial results.
-        unsafe { self.partials.add(at).copy_from_nonoverlapping(acc.as_ptr(), acc.len()) };
     }
 
     /// Writes the outputs of a group from column `first` on.

@@ -234,35 +234,28 @@ impl<S: Step> ScanJob<S> {
     #[inline(always)]
     unsafe fn columns(&self, src: *const S::T, dst: *mut S::T, width: usize) {
         let mut acc = [S::START; STRIP];
-        let step = self.inner.stride;
+        let (acc, step) = (&mut acc[..width], self.inner.stride);
         for i in 0..self.along.size {
-            // SAFETY: columns of a row of input and output.
-            unsafe {
-                let src = src.offset(i as isize * self.along.stride);
+            // SAFETY: a row of input and output, apart from each other.
+            let (src, dst) = unsafe {
                 let dst = dst.add(i * self.along.out);
-                let mut at = 0;
-                while step == 1 && at + 16 <= width {
-                    add::<S, 16>(src.add(at), dst.add(at), acc.as_mut_ptr().add(at));
-                    at += 16;
+                let src = src.offset(i as isize * self.along.stride);
+                (src, std::slice::from_raw_parts_mut(dst, width))
+            };
+            if step == 1 {
+                // SAFETY: as above.
+                let src = unsafe { std::slice::from_raw_parts(src, width) };
+                for ((acc, dst), &x) in acc.iter_mut().zip(dst).zip(src) {
+                    *acc = S::step(*acc, x);
+                    *dst = S::out(*acc);
                 }
-                while at < width {
-                    let src = src.offset(at as isize * step);
-                    add::<S, 1>(src, dst.add(at), acc.as_mut_ptr().add(at));
-                    at += 1;
+            } else {
+                for (j, (acc, dst)) in acc.iter_mut().zip(dst).enumerate() {
+                    // SAFETY: as above.
+                    *acc = S::step(*acc, unsafe { *src.offset(j as isize * step) });
+                    *dst = S::out(*acc);
                 }
             }
         }
     }
-}
-
-/// Steps `W` columns by a row.
-#[inline(always)]
-unsafe fn add<S: Step, const W: usize>(src: *const S::T, dst: *mut S::T, acc: *mut S::Acc) {
-    // SAFETY: the caller's; an array has no stricter alignment than its elements.
-    let (src, acc) = unsafe { (*src.cast::<[S::T; W]>(), &mut *acc.cast::<[S::Acc; W]>()) };
-    for j in 0..W {
-        acc[j] = S::step(acc[j], src[j]);
-    }
-    // SAFETY: as above.
-    unsafe { *dst.cast::<[S::T; W]>() = acc.map(S::out) };
 }
