@@ -339,7 +339,7 @@ impl Pool {
 #[inline]
 fn spin(turns: &mut u32) -> bool {
     *turns = turns.wrapping_add(1);
-    if *turns % 32 == 0 {
+    if turns.is_multiple_of(32) {
         thread::yield_now();
         return true;
     }
