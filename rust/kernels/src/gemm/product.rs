@@ -15,14 +15,14 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Most rows of a panel of B: C is read and written once per so many. Speed is flat from 256 to 768;
-/// the smaller, the smaller the rounding error.
+/// Most rows of a panel of B: C is read and written once per so many. Speed is flat from 256 to
+/// 768, and the rounding error grows with it.
 const DEPTH: usize = 320;
 
 /// Elements of a strip of A: the most rows of a tile, by the depth of a panel.
 const STRIP: usize = 8 * DEPTH;
 
-/// Bytes of a packed panel of B: half of the smallest L2 of current cores. Flat from 384 K to 768 K.
+/// Bytes of a packed panel of B: half of a 1 MiB L2. Speed is flat from 384 to 768 KiB.
 const PANEL: usize = 512 << 10;
 
 /// A panel of B at most this big, in bytes, with adjacent columns, is read where it is.
@@ -34,7 +34,7 @@ const WORTH_SHARING: usize = 80_000;
 /// As [`WORTH_SHARING`], where the other threads sleep; waking one takes the caller 5 to 20 us.
 const WORTH_WAKING: usize = 1_500_000;
 
-/// Parts per thread: more than one, so that a disturbed core does less; few, so that parts are large.
+/// Parts per thread: several, so that a disturbed core does less, but few, so that they are large.
 const PARTS_PER_THREAD: usize = 3;
 
 /// A matrix in memory: element (i, j) at `ptr + i * rs + j * cs`.
@@ -369,7 +369,7 @@ pub fn pieces(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<u
     range.clone().step_by(size).map(move |start| start..end.min(start + size))
 }
 
-/// Cuts `0..len` into the fewest pieces of at most `most`, as even as can be: (start, length) pairs.
+/// Cuts `0..len` into the fewest pieces of at most `most`, as even as can be: (start, length).
 fn spread(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let pieces = len.div_ceil(most).max(1);
     let (small, larger) = (len / pieces, len % pieces);

@@ -125,7 +125,8 @@ fn levels() -> impl Iterator<Item = Level> {
     all.into_iter().filter(|&level| level <= isa::level())
 }
 
-/// Runs a case at every level, on elements `of` random numbers and `whole` factors; `check(got, e, i, j, before)` judges each element of C.
+/// Runs a case at every level, on elements `of` random numbers and `whole` factors; `check` judges
+/// each element of C, given A, B, the element, its index and its old value.
 fn run_case<T: GemmElement>(
     case: &Case,
     of: impl Fn(i64) -> T,
