@@ -6,9 +6,9 @@
 //! - `product`: loops, panels, the cut into parts for threads
 //! - `vector`: products with vectors and dot products, bound by memory
 //!
-//! An element of C is summed in an order that depends on the shapes and strides alone, so results do
-//! not depend on the number of threads. Floats are accumulated with fused multiply-add where the
-//! level has it; integers wrap. Numbers and rejected alternatives: `docs/decisions/matmul.md`.
+//! An element of C is summed in an order that depends on sizes and strides alone, so results do not
+//! depend on the number of threads. Floats are accumulated with fused multiply-add where the level
+//! has it; integers wrap. Numbers and rejected alternatives: `docs/decisions/matmul.md`.
 
 mod pack;
 mod product;
@@ -22,19 +22,20 @@ use crate::isa::{self, Level};
 use product::{Matrix, Product};
 use vector::Dot;
 
-/// An element type that matrices can be multiplied in: `f32`, `f64`, `i8`, `u8`, `i16`, `i32`, `i64`.
+/// An element type of matrix products: `f32`, `f64`, `i8`, `u8`, `i16`, `i32`, `i64`.
 pub trait GemmElement: simd::Vectors {}
 impl<T: simd::Vectors> GemmElement for T {}
 
 /// `c = alpha * (a @ b) + beta * c` for `a` of m x k, `b` of k x n and `c` of m x n elements.
 ///
-/// Element (i, j) of `a` stands at `a + i * rsa + j * csa`, and so on; strides are in elements, of any
-/// sign. Where `beta` is 0, C is written without being read (a NaN in it does not matter); where
-/// `alpha` or `k` is 0, A and B are not read.
+/// Element (i, j) of `a` stands at `a + i * rsa + j * csa`, and so on; strides are in elements, of
+/// any sign. Where `beta` is 0, C is written without being read (a NaN in it does not matter);
+/// where `alpha` or `k` is 0, A and B are not read.
 ///
 /// # Safety
-/// All elements of A and B must be valid for reads (they may coincide, as with stride 0), those of C
-/// for writes, and reads unless `beta` is 0. Elements of C must be distinct, and apart from A and B.
+/// All elements of A and B must be valid for reads (they may coincide, as with stride 0), those of
+/// C for writes, and reads unless `beta` is 0. Elements of C must be distinct, and apart from A
+/// and B.
 #[expect(clippy::too_many_arguments, reason = "the shape of BLAS")]
 pub unsafe fn gemm<T: GemmElement>(
     m: usize,
@@ -59,7 +60,8 @@ pub unsafe fn gemm<T: GemmElement>(
 
 /// `batch` products, as [`gemm`]; strides are `[batch, row, column]`.
 ///
-/// A batch stride of 0 for A or B says that all products share it; it is then packed once per thread.
+/// A batch stride of 0 for A or B says that all products share it; its panels are then packed for
+/// many products at once, or all of them become one tall product.
 ///
 /// # Safety
 /// As [`gemm`], for every product; elements of C must be distinct over all products.

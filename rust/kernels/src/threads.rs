@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 /// Most threads a loop ever uses, the caller included.
 pub const MAX_THREADS: usize = 256;
 
-/// How long an idle worker spins before it parks: longer than the gap between two ops of a script,
-/// short enough that an idle process is idle.
+/// How long an idle worker spins before it parks: longer than most gaps between ops of a script, as
+/// waking costs 50 to 100 us; short enough that an idle process is idle.
 const SPIN: Duration = Duration::from_millis(1);
 
 /// Chunks per thread that [`for_ranges`] makes of long loops, so that a disturbed core gets less.
@@ -34,7 +34,7 @@ const CHUNKS_PER_THREAD: usize = 4;
 /// Threads to use; 0 until first asked for.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
-/// The pool, never freed; null before first use and again in a forked child, whose workers are gone.
+/// The pool, never freed; null before first use and in a forked child, whose workers are gone.
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
@@ -85,16 +85,16 @@ pub fn parallel_for(n_tasks: usize, f: &(dyn Fn(usize) + Sync)) {
     (0..n_tasks).for_each(f);
 }
 
-/// Whether a worker is awake, so that handing it work costs a fraction of a microsecond. If not, the
-/// call costs 5 to 20, and the worker comes 50 to 100 later: small loops should then stay serial.
+/// Whether a worker is awake, so that handing it work costs a fraction of a microsecond. If not,
+/// the call costs 5 to 20, and the worker comes 50 to 100 later: small loops should stay serial.
 #[inline]
 pub fn are_hot() -> bool {
     let pool = pool();
     pool.started.load(Relaxed) > 0 && !pool.workers[0].asleep.load(Relaxed)
 }
 
-/// Cuts `0..len` into ranges of at least `min_per_task` (unless `len` is shorter) and runs `f` on each,
-/// as [`parallel_for`]. Ranges start at multiples of 64, so no two share a cache line of bytes.
+/// Cuts `0..len` into ranges of at least `min_per_task` (unless `len` is shorter) and runs `f` on
+/// each, as [`parallel_for`]. Ranges start at multiples of 64: no two write one cache line.
 pub fn for_ranges(len: usize, min_per_task: usize, f: &(dyn Fn(Range<usize>) + Sync)) {
     let threads = num_threads();
     let chunks = (len / min_per_task.max(1)).min(threads * CHUNKS_PER_THREAD);
@@ -339,7 +339,7 @@ impl Pool {
 #[inline]
 fn spin(turns: &mut u32) -> bool {
     *turns = turns.wrapping_add(1);
-    if *turns % 32 == 0 {
+    if turns.is_multiple_of(32) {
         thread::yield_now();
         return true;
     }

@@ -15,14 +15,14 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Most rows of a panel of B: C is read and written once per so many. Speed is flat from 256 to 768;
-/// the smaller, the smaller the rounding error.
+/// Most rows of a panel of B: C is read and written once per so many. Speed is flat from 256 to
+/// 768, and the rounding error grows with it.
 const DEPTH: usize = 320;
 
 /// Elements of a strip of A: the most rows of a tile, by the depth of a panel.
 const STRIP: usize = 8 * DEPTH;
 
-/// Bytes of a packed panel of B: half of the smallest L2 of current cores. Flat from 384 K to 768 K.
+/// Bytes of a packed panel of B: half of a 1 MiB L2. Speed is flat from 384 to 768 KiB.
 const PANEL: usize = 512 << 10;
 
 /// A panel of B at most this big, in bytes, with adjacent columns, is read where it is.
@@ -34,7 +34,7 @@ const WORTH_SHARING: usize = 80_000;
 /// As [`WORTH_SHARING`], where the other threads sleep; waking one takes the caller 5 to 20 us.
 const WORTH_WAKING: usize = 1_500_000;
 
-/// Parts per thread: more than one, so that a disturbed core does less; few, so that parts are large.
+/// Parts per thread: several, so that a disturbed core does less, but few, so that they are large.
 const PARTS_PER_THREAD: usize = 3;
 
 /// A matrix in memory: element (i, j) at `ptr + i * rs + j * cs`.
@@ -260,71 +260,85 @@ impl<T: Number> Product<T> {
 
     /// Computes what one panel of B contributes to some rows of product `e`.
     unsafe fn run_panel(&self, e: usize, rows: &Range<usize>, panel: &Panel<T>) {
+        // Columns of A that lie far apart may fall into few cache sets: copied when read often.
+        let often = panel.cols.len() > 2 * self.kernels.lanes * self.kernels.vectors();
+        for (i, height) in spread(rows.len(), self.kernels.rows()) {
+            let rows = rows.start + i..rows.start + i + height;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let a = self.a.ptr.offset(self.a.at(e, rows.start, panel.depth.start));
+                if often && self.a.cs != 1 {
+                    self.run_copied_strip(e, rows, a, panel);
+                } else {
+                    self.run_strip(e, rows, (a, self.a.rs, self.a.cs), panel);
+                }
+            }
+        }
+    }
+
+    /// Computes a strip with a copy of its part of A. Apart, for the size of its frame.
+    #[inline(never)]
+    unsafe fn run_copied_strip(&self, e: usize, rows: Range<usize>, a: *const T, panel: &Panel<T>) {
+        let mut strip = [MaybeUninit::<T>::uninit(); STRIP];
+        let (copied, height) = (strip.as_mut_ptr().cast::<T>(), rows.len());
+        // SAFETY: the caller's promise, and a strip holds that many rows of a panel's depth.
+        unsafe {
+            let depth = (panel.depth.len(), self.a.cs);
+            copy((height, self.a.rs), depth, a, copied, height as isize);
+            self.run_strip(e, rows, (copied, 1, height as isize), panel);
+        }
+    }
+
+    /// Computes a strip: as many rows of C as a tile has, across a panel.
+    unsafe fn run_strip(
+        &self,
+        e: usize,
+        rows: Range<usize>,
+        (a, rsa, csa): (*const T, isize, isize),
+        panel: &Panel<T>,
+    ) {
         let (lanes, k) = (self.kernels.lanes, panel.depth.len());
         let beta = if panel.depth.start == 0 { self.beta } else { T::ONE };
-        // Columns of A that lie far apart may fall into few cache sets: copied when read often.
-        let copying = self.a.cs != 1 && panel.cols.len() > 2 * lanes * self.kernels.vectors();
-        let mut strip = [MaybeUninit::<T>::uninit(); STRIP];
-        for (i, height) in spread(rows.len(), self.kernels.rows()) {
-            // SAFETY: the caller's promise, and a strip holds that many rows of a panel's depth.
-            let (a, rsa, csa) = unsafe {
-                let a = self.a.ptr.offset(self.a.at(e, rows.start + i, panel.depth.start));
-                if copying {
-                    let strip = strip.as_mut_ptr().cast::<T>();
-                    copy((height, self.a.rs), (k, self.a.cs), a, strip, height as isize);
-                    (strip.cast_const(), 1, height as isize)
-                } else {
-                    (a, self.a.rs, self.a.cs)
-                }
+        for (v, count) in spread(panel.cols.len().div_ceil(lanes), self.kernels.vectors()) {
+            let x = v * lanes;
+            let width = (count * lanes).min(panel.cols.len() - x);
+            let (skipped, rsb) = match panel.rs {
+                Some(rs) => (x, rs),
+                None => (x * k, (count * lanes) as isize),
             };
-            for (v, count) in spread(panel.cols.len().div_ceil(lanes), self.kernels.vectors()) {
-                let (row, x) = (rows.start + i, v * lanes);
-                let width = (count * lanes).min(panel.cols.len() - x);
-                let (b_skip, rsb) = match panel.rs {
-                    Some(rs) => (x, rs),
-                    None => (x * k, (count * lanes) as isize),
-                };
-                // SAFETY: the tile lies inside the part.
-                unsafe {
-                    let mut tile = Tile {
-                        k,
-                        alpha: self.alpha,
-                        a,
-                        rsa,
-                        csa,
-                        b: panel.ptr.add(b_skip),
-                        rsb,
-                        beta,
-                        c: self.c.ptr.offset(self.c.at(e, row, panel.cols.start + x)),
-                        rsc: self.c.rs,
-                        last: width - (count - 1) * lanes,
-                    };
-                    let run = self.kernels.tiles[height - 1][count - 1];
-                    if self.c.cs == 1 {
-                        run(&tile);
-                    } else {
-                        self.scatter(&mut tile, run, height, width);
-                    }
+            let run = self.kernels.tiles[rows.len() - 1][count - 1];
+            let (alpha, rsc, last) = (self.alpha, self.c.rs, width - (count - 1) * lanes);
+            // SAFETY: the tile lies inside the part.
+            unsafe {
+                let b = panel.ptr.add(skipped);
+                let c = self.c.ptr.offset(self.c.at(e, rows.start, panel.cols.start + x));
+                let tile = Tile { k, alpha, a, rsa, csa, b, rsb, beta, c, rsc, last };
+                if self.c.cs == 1 {
+                    run(&tile);
+                } else {
+                    self.scatter(tile, run, rows.len(), width);
                 }
             }
         }
     }
 
     /// Computes a tile of a C whose columns are not adjacent: aside, then copied.
-    unsafe fn scatter(&self, tile: &mut Tile<T>, run: unsafe fn(&Tile<T>), m: usize, n: usize) {
-        let mut aside = [T::ZERO; TILE];
+    #[inline(never)]
+    unsafe fn scatter(&self, mut tile: Tile<T>, run: unsafe fn(&Tile<T>), m: usize, n: usize) {
+        let mut aside = [MaybeUninit::<T>::uninit(); TILE];
+        let aside = aside.as_mut_ptr().cast::<T>();
         let (c, beta, rs) = (tile.c, tile.beta, n.next_multiple_of(self.kernels.lanes));
-        (tile.c, tile.beta, tile.rsc) = (aside.as_mut_ptr(), T::ZERO, rs as isize);
-        // SAFETY: the caller's promise, and no tile has more than `TILE` elements.
+        (tile.c, tile.beta, tile.rsc) = (aside, T::ZERO, rs as isize);
+        // SAFETY: the caller's promise; no tile has more than `TILE` elements, and all are written.
         unsafe {
-            run(tile);
+            run(&tile);
             if beta == T::ZERO && self.c.rs == 1 {
-                return copy((m, rs as isize), (n, 1), aside.as_ptr(), c, self.c.cs);
+                return copy((m, rs as isize), (n, 1), aside, c, self.c.cs);
             }
             for i in 0..m {
                 for j in 0..n {
                     let c = c.offset(i as isize * self.c.rs + j as isize * self.c.cs);
-                    let new = aside[i * rs + j];
+                    let new = *aside.add(i * rs + j);
                     *c = if beta == T::ZERO { new } else { new.plus(beta.times(*c)) };
                 }
             }
@@ -355,7 +369,7 @@ pub fn pieces(range: &Range<usize>, size: usize) -> impl Iterator<Item = Range<u
     range.clone().step_by(size).map(move |start| start..end.min(start + size))
 }
 
-/// Cuts `0..len` into the fewest pieces of at most `most`, as even as can be: (start, length) pairs.
+/// Cuts `0..len` into the fewest pieces of at most `most`, as even as can be: (start, length).
 fn spread(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let pieces = len.div_ceil(most).max(1);
     let (small, larger) = (len / pieces, len % pieces);

@@ -237,7 +237,7 @@ impl<T: Number> Dot<T> {
     /// The dot product.
     ///
     /// # Safety
-    /// `len` elements must be valid for reads at both ends; the machine must have the instructions of
+    /// `len` elements must be valid for reads in both; the machine must have the instructions of
     /// the kernels.
     pub unsafe fn run(self) -> T {
         let parts = self.len.div_ceil(CHUNK);
