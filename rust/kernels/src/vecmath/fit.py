@@ -86,13 +86,13 @@ asin_rest = taylor(lambda z: (asin(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3,
                     for j in range(TERMS)], 0.01)
 # erf(x) / x - 1, in z = x^2
 erf_rest = lambda z: (erf(sqrt(z)) / sqrt(z) if z > mpf(10) ** -30 else 2 / sqrt(pi)) - 1
-# (x + K) e^(x^2) erfc(x), in t = (x - K) / (x + K)
+# (1 + 2 x) e^(x^2) erfc(x), in t = (x - K) / (x + K)
 K = mpf(3)
 
 
 def erfc_scaled(t):
     x = K * (1 + t) / (1 - t)
-    return (x + K) * exp(x * x) * erfc(x)
+    return (1 + 2 * x) * exp(x * x) * erfc(x)
 
 
 T = lambda x: (mpf(x) - K) / (mpf(x) + K)

@@ -71,11 +71,12 @@ fn reduce<I: Isa>(x: f64) -> (f64, f64, f64) {
     (t, r, (high - r) - low)
 }
 
-/// `k + TO_INTEGER` and `w` with `e^(x + tail) = 2^k (1 + w)`, for `tail` below 1e-10.
+/// `k + TO_INTEGER` and `w` with `e^(x + tail) = 2^k (1 + w)`, for a small `tail`.
 #[inline(always)]
 pub(super) fn exp_parts<I: Isa>(x: f64, tail: f64) -> (f64, f64) {
     let (t, r, _) = reduce::<I>(x);
-    (t, I::fma64(r * r, poly::<I, _>(r, &EXP_64), r + tail))
+    let r = r + tail;
+    (t, I::fma64(r * r, poly::<I, _>(r, &EXP_64), r))
 }
 
 /// `x` where `e^x` is neither zero nor infinite, else a bound beyond.

@@ -1,6 +1,6 @@
 //! Sine, cosine and tangent in double precision.
 
-use super::double::{fast_two_sum, two_sum};
+use super::double::{fast_two_sum, two_prod, two_sum};
 use super::poly;
 use crate::isa::Isa;
 use crate::vecmath::{has_fma, reduce};
@@ -48,9 +48,9 @@ const HALF_PI_33: [f64; 4] = [
 fn minus_half_pi<I: Isa>(x: f64, k: f64) -> (f64, f64) {
     if has_fma::<I>() {
         let a = I::fma64(k, -HALF_PI[0], x);
-        let r = I::fma64(k, -HALF_PI[1], a);
-        let tail = I::fma64(k, -HALF_PI[1], a - r);
-        return fast_two_sum(r, I::fma64(k, -HALF_PI[2], tail));
+        let (p, p_tail) = two_prod::<I>(k, HALF_PI[1]);
+        let (r, tail) = two_sum(a, -p);
+        return fast_two_sum(r, I::fma64(k, -HALF_PI[2], tail - p_tail));
     }
     let a = x - k * HALF_PI_33[0];
     let (b, error_b) = two_sum(a, -k * HALF_PI_33[1]);
