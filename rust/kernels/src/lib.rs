@@ -11,6 +11,7 @@
 //! - [`program`]: runs a sequence of block kernels over memory in one pass
 //! - [`reduce`]: sums, extrema and scans
 //! - [`gemm`]: matrix products
+//! - [`softmax`]: softmax, its logarithm, and their gradients
 //! - [`random`]: PyTorch's CPU generator, number for number
 //! - [`threads`]: the worker pool
 
@@ -22,6 +23,7 @@ pub mod pointwise;
 pub mod program;
 pub mod random;
 pub mod reduce;
+pub mod softmax;
 pub mod threads;
 pub mod vecmath;
 
