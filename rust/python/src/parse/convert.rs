@@ -80,7 +80,8 @@ fn number(given: Obj) -> Result<Scalar, Raised> {
             Ok(v) => Ok(Scalar::Int(v)),
             Err(NotIndex::TooSmall) => Err(overflow(c"can't convert negative int to unsigned")),
             Err(NotIndex::Raised) => Err(Raised),
-            Err(_) => Err(overflow(c"int too big to convert")),
+            Err(NotIndex::TooLarge) => Err(overflow(c"int too big to convert")),
+            Err(NotIndex::Type) => Err(not_a_number()),
         },
         Some(Number::Complex) => Err(no_complex()),
         None => item(given),
@@ -89,9 +90,7 @@ fn number(given: Obj) -> Result<Scalar, Raised> {
 
 /// The number in a 0-d tensor.
 fn item(given: Obj) -> Result<Scalar, Raised> {
-    let Some(tensor) = given.tensor() else {
-        return Err(raise(Kind::Type, "expected a number".into()));
-    };
+    let tensor = given.tensor().ok_or_else(not_a_number)?;
     if tensor.dtype().is_complex() {
         return Err(no_complex());
     }
@@ -99,6 +98,12 @@ fn item(given: Obj) -> Result<Scalar, Raised> {
         set_error(&e);
         Raised
     })
+}
+
+/// For an object whose answer changes between the test and the conversion.
+#[cold]
+fn not_a_number() -> Raised {
+    raise(Kind::Type, "expected a number".into())
 }
 
 #[cold]
@@ -143,10 +148,11 @@ pub(super) fn push_ints(
     let mut out: SmallVec<[i64; 4]> = SmallVec::new();
     // Asks for each item anew: an `__index__` may change the list.
     while let Some(item) = items.get(out.len()) {
-        match item.index() {
+        let item = item.keep();
+        match item.0.index() {
             Ok(v) => out.push(v),
             Err(NotIndex::Raised) => return Err(Raised),
-            Err(error) => return Err(bad_item(error, item, out.len(), param, frame)),
+            Err(error) => return Err(bad_item(error, item.0, out.len(), param, frame)),
         }
     }
     values.push(Value::Ints(out));

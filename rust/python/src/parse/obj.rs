@@ -192,9 +192,8 @@ impl Obj {
             if ffi::PyIndex_Check(self.ptr()) == 0 {
                 return Err(NotIndex::Type);
             }
-            ffi::Py_INCREF(self.ptr());
-            let long = ffi::PyNumber_Index(self.ptr());
-            ffi::Py_DECREF(self.ptr());
+            let kept = self.keep();
+            let long = ffi::PyNumber_Index(kept.0.ptr());
             if long.is_null() {
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) == 0 {
                     return Err(NotIndex::Raised);
@@ -206,6 +205,14 @@ impl Obj {
             ffi::Py_DECREF(long);
             value
         }
+    }
+
+    /// Keeps the object alive on its own, whatever Python code does to the list that holds it.
+    #[inline]
+    pub fn keep(self) -> Kept {
+        // SAFETY: a live object.
+        unsafe { ffi::Py_INCREF(self.ptr()) };
+        Kept(self)
     }
 
     /// The value of a number as a double.
@@ -289,6 +296,17 @@ impl Obj {
     }
 }
 
+/// An object with a reference of its own.
+pub(super) struct Kept(pub Obj);
+
+impl Drop for Kept {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: gives back the reference that `keep` took.
+        unsafe { ffi::Py_DECREF(self.0.ptr()) }
+    }
+}
+
 /// The items of a tuple, a list, or arguments in a row.
 #[derive(Clone, Copy)]
 pub(super) enum Items<'a> {
@@ -328,7 +346,9 @@ fn class_name<'a>(class: *mut ffi::PyTypeObject) -> &'a CStr {
 /// The kind of a NumPy scalar, from the names of its base classes: NumPy is not linked.
 #[cold]
 fn numpy_number(class: *mut ffi::PyTypeObject) -> Option<Number> {
-    if !class_name(class).to_bytes().starts_with(b"numpy.") {
+    let name = class_name(class).to_bytes();
+    // A span of time counts as an integer in NumPy, and has no `__index__`.
+    if !name.starts_with(b"numpy.") || name == b"numpy.timedelta64" {
         return None;
     }
     // SAFETY: a live class that is ready, so its base classes are a tuple of classes.
