@@ -16,7 +16,7 @@ mod explain;
 mod obj;
 
 use crate::errors::Raised;
-use obj::{Number, Obj};
+use obj::{Items, Number, Obj};
 use pyo3::ffi::PyObject;
 use smallvec::SmallVec;
 use wengert::Value;
@@ -67,9 +67,10 @@ pub unsafe fn bind(
     if !call.method && !frame.names.is_empty() {
         frame.out = frame.keyword("out");
     }
+    let mut values = Values::new();
     for &id in call.ops {
-        match try_bind(&id.op().schema, &frame) {
-            Ok(values) => {
+        match try_bind(&id.op().schema, &frame, &mut values) {
+            Ok(()) => {
                 let out = frame.out.filter(|o| !o.is_none()).map(Obj::ptr);
                 return Ok((id, values, out));
             }
@@ -98,9 +99,10 @@ pub unsafe fn bind_schema(
 ) -> Result<(usize, Values), ()> {
     // SAFETY: the caller's promise.
     let frame = unsafe { Frame::new(name, None, args, nargs, kwnames) };
+    let mut values = Values::new();
     for (i, schema) in schemas.iter().enumerate() {
-        match try_bind(schema, &frame) {
-            Ok(values) => return Ok((i, values)),
+        match try_bind(schema, &frame, &mut values) {
+            Ok(()) => return Ok((i, values)),
             Err(Misfit::Raised) => return Err(()),
             Err(_) => {}
         }
@@ -111,15 +113,25 @@ pub unsafe fn bind_schema(
     Err(())
 }
 
+/// Fits and converts into `values`, which is empty.
 #[inline]
-fn try_bind(schema: &Schema, frame: &Frame) -> Result<Values, Misfit> {
-    let slots = fit(schema, frame)?;
-    let mut values = Values::new();
-    for (i, (slot, param)) in slots.iter().zip(&schema.params).enumerate() {
-        values
-            .push(convert::value(slot, param, i, schema, frame).map_err(|Raised| Misfit::Raised)?);
+fn try_bind(schema: &Schema, frame: &Frame, values: &mut Values) -> Result<(), Misfit> {
+    let mut slots = Slots::new();
+    let row = fit(schema, frame, &mut slots)?;
+    for (i, param) in schema.params.iter().enumerate() {
+        let pushed = match slots[i] {
+            Some(_) if row && !param.keyword_only && Some(i) != frame.this_index(schema) => {
+                convert::push_ints(Items::Fixed(frame.args), param, frame, values)
+            }
+            Some(given) => convert::push(param, i, given, schema, frame, values),
+            None => {
+                values.push(param.default.as_ref().map_or(Value::None, Literal::value));
+                Ok(())
+            }
+        };
+        pushed.map_err(|Raised| Misfit::Raised)?;
     }
-    Ok(values)
+    Ok(())
 }
 
 /// One signature of a name, for errors.
@@ -224,14 +236,8 @@ fn numpy_names(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// Where the value of a parameter comes from.
-#[derive(Clone, Copy)]
-enum Slot {
-    Default,
-    Given(Obj),
-    /// All positional arguments together: sizes given in a row.
-    Row,
-}
+/// The argument of each parameter; None where its default holds.
+type Slots = SmallVec<[Option<Obj>; 8]>;
 
 /// Why a signature does not take a call.
 #[derive(Clone, Copy)]
@@ -258,70 +264,74 @@ struct Wrong {
     item: bool,
 }
 
-/// Lines the arguments up with the parameters and tests their types; converts nothing.
+/// Lines the arguments up with the parameters and tests their types; converts nothing. True if
+/// sizes are given in a row: then all positional arguments belong to the one positional parameter.
 #[inline]
-fn fit(schema: &Schema, frame: &Frame) -> Result<SmallVec<[Slot; 8]>, Misfit> {
-    let mut slots = SmallVec::new();
+fn fit(schema: &Schema, frame: &Frame, slots: &mut Slots) -> Result<bool, Misfit> {
     let this = frame.this_index(schema);
     let row = check_count(schema, this, frame)?;
     let (mut next, mut named) = (0, 0);
     for (i, param) in schema.params.iter().enumerate() {
         if Some(i) == this {
-            slots.push(frame.this.map_or(Slot::Default, Slot::Given));
+            slots.push(frame.this);
             continue;
         }
-        let position = if next < frame.args.len() && !param.keyword_only {
+        let positional = next < frame.args.len() && !param.keyword_only;
+        let given = if positional {
             next += 1;
-            Some(next)
-        } else {
+            Some(frame.args[next - 1])
+        } else if frame.names.is_empty() {
             None
+        } else {
+            frame.keyword_of(param)
         };
-        if row && position == Some(1) {
-            slots.push(Slot::Row);
-            next = frame.args.len();
-            continue;
-        }
-        let given = match position {
-            Some(n) => Some(frame.args[n - 1]),
-            None if frame.names.is_empty() => None,
-            None => frame.keyword_of(param),
-        };
+        slots.push(given);
         let Some(given) = given else {
             if param.default.is_none() {
                 return Err(Misfit::Missing(i));
             }
-            slots.push(Slot::Default);
             continue;
         };
-        named += position.is_none() as usize;
-        match accepts(param, given)? {
-            Fit::Yes => slots.push(Slot::Given(given)),
-            no => {
-                let item = matches!(no, Fit::Item);
-                return Err(Misfit::Wrong(Wrong { param: i, given, position, item }));
-            }
+        if positional && row {
+            next = frame.args.len();
+            continue;
+        }
+        named += !positional as usize;
+        let fits = accepts(param, given);
+        if fits != Fit::Yes {
+            let position = positional.then_some(next);
+            let item = fits == Fit::Item;
+            return Err(match fits {
+                Fit::Raised => Misfit::Raised,
+                _ => Misfit::Wrong(Wrong { param: i, given, position, item }),
+            });
         }
     }
-    named += check_out(schema, frame)? as usize;
-    if named < frame.names.len() { Err(Misfit::Keyword) } else { Ok(slots) }
+    if !frame.names.is_empty() {
+        named += check_out(schema, frame)? as usize;
+        if named < frame.names.len() {
+            return Err(Misfit::Keyword);
+        }
+    }
+    Ok(row)
 }
 
 /// Refuses more positional arguments than there are parameters. True if sizes are given in a row.
 #[inline]
 fn check_count(schema: &Schema, this: Option<usize>, frame: &Frame) -> Result<bool, Misfit> {
-    let mut first = None;
     let mut room = 0;
+    let mut sizes = false;
     for (i, param) in schema.params.iter().enumerate() {
         if !param.keyword_only && Some(i) != this {
             room += 1;
-            first = first.or(Some(param.ty));
+            sizes = matches!(param.ty, Type::Ints(_));
         }
     }
-    let mut row = false;
-    if room == 1 && matches!(first, Some(Type::Ints(_))) && !frame.args.is_empty() {
-        row = frame.args[0].is_index().map_err(|Raised| Misfit::Raised)?;
+    let count = frame.args.len();
+    if room == 1 && sizes && count > 0 && frame.args[0].is_index().map_err(|_| Misfit::Raised)? {
+        return Ok(true);
     }
-    if frame.args.len() > room && !row { Err(Misfit::TooMany) } else { Ok(row) }
+    if count > room { Err(Misfit::TooMany) } else { Ok(false) }
 }
 
 /// Tests `out=`. True if it was given.
@@ -341,30 +351,24 @@ fn check_out(schema: &Schema, frame: &Frame) -> Result<bool, Misfit> {
     Err(Misfit::Wrong(Wrong { param, given, position: None, item: false }))
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Yes,
     No,
     /// A sequence whose first item does not fit.
     Item,
-}
-
-impl From<bool> for Fit {
-    #[inline(always)]
-    fn from(yes: bool) -> Fit {
-        if yes { Fit::Yes } else { Fit::No }
-    }
+    /// A Python exception is set.
+    Raised,
 }
 
 /// Whether an object can be the argument of a parameter, by its type.
 #[inline]
-fn accepts(param: &Param, given: Obj) -> Result<Fit, Misfit> {
-    if given.is_none() {
-        return Ok((param.optional || matches!(param.default, Some(Literal::None))).into());
-    }
+fn accepts(param: &Param, given: Obj) -> Fit {
     let fits = match param.ty {
         Type::Tensor => given.tensor().is_some(),
-        Type::Operand => given.tensor().is_some() || given.number().is_some(),
+        Type::Operand => {
+            given.is_plain_number() || given.tensor().is_some() || given.number().is_some()
+        }
         Type::Tensors => given.items().is_some(),
         Type::Number => given.number().is_some() || given.scalar_tensor().is_some(),
         Type::Int => given.is_int(),
@@ -373,22 +377,29 @@ fn accepts(param: &Param, given: Obj) -> Result<Fit, Misfit> {
             None => given.scalar_tensor().is_some(),
         },
         Type::Bool => given.is_bool(),
-        Type::Ints(single) => return accepts_ints(given, single),
+        Type::Ints(single) => match accepts_ints(given, single) {
+            Fit::No => false,
+            other => return other,
+        },
         Type::DType => given.dtype().is_some(),
         Type::Str => given.is_str(),
     };
-    Ok(fits.into())
+    if fits || (given.is_none() && takes_none(param)) { Fit::Yes } else { Fit::No }
 }
 
-fn accepts_ints(given: Obj, single: bool) -> Result<Fit, Misfit> {
-    let fit = match given.items() {
-        Some(items) => match items.get(0).map_or(Ok(true), Obj::is_index) {
-            Ok(true) => Fit::Yes,
-            Ok(false) => Fit::Item,
-            Err(Raised) => return Err(Misfit::Raised),
-        },
-        None if single => given.is_index().map_err(|Raised| Misfit::Raised)?.into(),
-        None => Fit::No,
+fn takes_none(param: &Param) -> bool {
+    param.optional || matches!(param.default, Some(Literal::None))
+}
+
+fn accepts_ints(given: Obj, single: bool) -> Fit {
+    let (first, otherwise) = match given.items() {
+        Some(items) => (items.get(0), Fit::Item),
+        None if single => (Some(given), Fit::No),
+        None => return Fit::No,
     };
-    Ok(fit)
+    match first.map_or(Ok(true), Obj::is_index) {
+        Ok(true) => Fit::Yes,
+        Ok(false) => otherwise,
+        Err(Raised) => Fit::Raised,
+    }
 }

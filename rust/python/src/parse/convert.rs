@@ -1,7 +1,7 @@
 //! Objects that fit, turned into values.
 
 use super::obj::{Items, NotIndex, Number, Obj};
-use super::{Frame, Slot};
+use super::{Frame, Values};
 use crate::errors::{Raised, set_error};
 use pyo3::ffi;
 use smallvec::{SmallVec, smallvec};
@@ -17,49 +17,50 @@ pub(super) fn raise(kind: Kind, message: String) -> Raised {
     Raised
 }
 
-/// The value of parameter `i`.
+/// Appends the value of parameter `i`.
 #[inline]
-pub(super) fn value(
-    slot: &Slot,
+pub(super) fn push(
     param: &Param,
     i: usize,
+    given: Obj,
     schema: &Schema,
     frame: &Frame,
-) -> Result<Value, Raised> {
-    let given = match *slot {
-        Slot::Default => return Ok(param.default.as_ref().map_or(Value::None, |d| d.value())),
-        Slot::Row => return ints(Items::Fixed(frame.args), param, frame),
-        Slot::Given(given) => given,
-    };
+    values: &mut Values,
+) -> Result<(), Raised> {
     if given.is_none() {
-        return Ok(Value::None);
+        values.push(Value::None);
+        return Ok(());
     }
-    let value = match param.ty {
-        Type::Tensor => given.tensor().map(Value::from),
-        Type::Operand => match given.tensor() {
-            Some(tensor) => Some(Value::from(tensor)),
-            None => Some(Value::Number(number(given)?)),
+    // Appended in each arm: moving a value through an Option costs as much as making it.
+    match param.ty {
+        Type::Operand if given.is_plain_number() => values.push(Value::Number(number(given)?)),
+        Type::Tensor | Type::Operand => match given.tensor() {
+            Some(tensor) => values.push(Value::from(tensor)),
+            None if param.ty == Type::Operand => values.push(Value::Number(number(given)?)),
+            None => return Err(unfit(param, frame)),
         },
-        Type::Tensors => match given.items() {
-            Some(items) => {
-                let this = frame.this_index(schema);
-                let argument = i - this.is_some_and(|this| this < i) as usize;
-                Some(Value::Tensors(tensors(items, argument)?))
-            }
-            None => None,
+        Type::Tensors => {
+            let items = given.items().ok_or_else(|| unfit(param, frame))?;
+            let this = frame.this_index(schema);
+            let argument = i - this.is_some_and(|this| this < i) as usize;
+            values.push(Value::Tensors(tensors(items, argument)?));
+        }
+        Type::Number => values.push(Value::Number(number(given)?)),
+        Type::Int => values.push(Value::Int(int(given)?)),
+        Type::Float => values.push(Value::Number(Scalar::Float(float(given)?))),
+        Type::Bool => values.push(Value::Bool(given.truth()?)),
+        Type::Ints(_) => match given.items() {
+            Some(items) => push_ints(items, param, frame, values)?,
+            None => values.push(Value::Ints(smallvec![int(given)?])),
         },
-        Type::Number => Some(Value::Number(number(given)?)),
-        Type::Int => Some(Value::Int(int(given)?)),
-        Type::Float => Some(Value::Number(Scalar::Float(float(given)?))),
-        Type::Bool => Some(Value::Bool(given.truth()?)),
-        Type::Ints(_) => Some(match given.items() {
-            Some(items) => ints(items, param, frame)?,
-            None => Value::Ints(smallvec![int(given)?]),
-        }),
-        Type::DType => given.dtype().map(Value::DType),
-        Type::Str => given.text().map(|s| Value::Str(s.into())),
-    };
-    value.ok_or_else(|| unfit(param, frame))
+        Type::DType => {
+            values.push(Value::DType(given.dtype().ok_or_else(|| unfit(param, frame))?));
+        }
+        Type::Str => {
+            values.push(Value::Str(given.text().ok_or_else(|| unfit(param, frame))?.into()));
+        }
+    }
+    Ok(())
 }
 
 /// Not an argument of this type after all: a method called on something else, a str that is not
@@ -79,7 +80,8 @@ fn number(given: Obj) -> Result<Scalar, Raised> {
             Ok(v) => Ok(Scalar::Int(v)),
             Err(NotIndex::TooSmall) => Err(overflow(c"can't convert negative int to unsigned")),
             Err(NotIndex::Raised) => Err(Raised),
-            Err(_) => Err(overflow(c"int too big to convert")),
+            Err(NotIndex::TooLarge) => Err(overflow(c"int too big to convert")),
+            Err(NotIndex::Type) => Err(not_a_number()),
         },
         Some(Number::Complex) => Err(no_complex()),
         None => item(given),
@@ -88,9 +90,7 @@ fn number(given: Obj) -> Result<Scalar, Raised> {
 
 /// The number in a 0-d tensor.
 fn item(given: Obj) -> Result<Scalar, Raised> {
-    let Some(tensor) = given.tensor() else {
-        return Err(raise(Kind::Type, "expected a number".into()));
-    };
+    let tensor = given.tensor().ok_or_else(not_a_number)?;
     if tensor.dtype().is_complex() {
         return Err(no_complex());
     }
@@ -98,6 +98,12 @@ fn item(given: Obj) -> Result<Scalar, Raised> {
         set_error(&e);
         Raised
     })
+}
+
+/// For an object whose answer changes between the test and the conversion.
+#[cold]
+fn not_a_number() -> Raised {
+    raise(Kind::Type, "expected a number".into())
 }
 
 #[cold]
@@ -131,18 +137,26 @@ fn int(given: Obj) -> Result<i64, Raised> {
 
 const TOO_LARGE: &str = "Overflow when unpacking long long";
 
+/// Appends a list of ints.
 #[inline]
-fn ints(items: Items, param: &Param, frame: &Frame) -> Result<Value, Raised> {
-    let mut out = SmallVec::new();
+pub(super) fn push_ints(
+    items: Items,
+    param: &Param,
+    frame: &Frame,
+    values: &mut Values,
+) -> Result<(), Raised> {
+    let mut out: SmallVec<[i64; 4]> = SmallVec::new();
     // Asks for each item anew: an `__index__` may change the list.
     while let Some(item) = items.get(out.len()) {
-        match item.index() {
+        let item = item.keep();
+        match item.0.index() {
             Ok(v) => out.push(v),
             Err(NotIndex::Raised) => return Err(Raised),
-            Err(error) => return Err(bad_item(error, item, out.len(), param, frame)),
+            Err(error) => return Err(bad_item(error, item.0, out.len(), param, frame)),
         }
     }
-    Ok(Value::Ints(out))
+    values.push(Value::Ints(out));
+    Ok(())
 }
 
 #[cold]

@@ -6,7 +6,7 @@
 
 use super::convert::raise;
 use super::obj::Obj;
-use super::{Frame, Misfit, Overload, Wrong, fit};
+use super::{Frame, Misfit, Overload, Slots, Wrong, fit};
 use std::fmt::Write;
 use wengert::error::Kind;
 use wengert::schema::{Literal, Param, Schema, Type};
@@ -29,7 +29,7 @@ pub(super) fn overloads(all: &[Overload], frame: &Frame) {
         (_, Some(one), None) => Some(one),
         _ => None,
     };
-    match only.map(|one| (one, fit(one.schema, frame))) {
+    match only.map(|one| (one, fit(one.schema, frame, &mut Slots::new()))) {
         Some((one, Err(reason))) => misfit(one.schema, frame, reason),
         _ => type_error(invalid_combination(&signatures, frame)),
     }

@@ -4,6 +4,7 @@ use crate::errors::{Raised, set_error};
 use crate::{dtypes, object};
 use pyo3::ffi::{self, PyObject};
 use std::ffi::{CStr, c_int};
+use std::ptr::NonNull;
 use wengert::{DType, Tensor};
 
 /// A Python object that lives as long as the call being bound.
@@ -13,7 +14,7 @@ use wengert::{DType, Tensor};
 /// what is read from a list is read again after that.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct Obj(*mut PyObject);
+pub(super) struct Obj(NonNull<PyObject>);
 
 /// What kind of number an object is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,24 +52,25 @@ impl Obj {
     /// A live object, to be used while it lives and the interpreter's lock is held.
     #[inline(always)]
     pub unsafe fn new(ptr: *mut PyObject) -> Obj {
-        Obj(ptr)
+        // SAFETY: a live object is not null.
+        Obj(unsafe { NonNull::new_unchecked(ptr) })
     }
 
     #[inline(always)]
     pub fn ptr(self) -> *mut PyObject {
-        self.0
+        self.0.as_ptr()
     }
 
     #[inline(always)]
     fn class(self) -> *mut ffi::PyTypeObject {
         // SAFETY: a live object.
-        unsafe { ffi::Py_TYPE(self.0) }
+        unsafe { ffi::Py_TYPE(self.ptr()) }
     }
 
     #[inline(always)]
     pub fn is_none(self) -> bool {
         // SAFETY: None always lives.
-        self.0 == unsafe { ffi::Py_None() }
+        self.ptr() == unsafe { ffi::Py_None() }
     }
 
     #[inline(always)]
@@ -79,18 +81,18 @@ impl Obj {
     #[inline(always)]
     pub fn is_str(self) -> bool {
         // SAFETY: a live object.
-        unsafe { ffi::PyUnicode_Check(self.0) != 0 }
+        unsafe { ffi::PyUnicode_Check(self.ptr()) != 0 }
     }
 
     #[inline(always)]
     pub fn tensor<'a>(self) -> Option<&'a Tensor> {
-        object::tensor_ref(self.0)
+        object::tensor_ref(self.ptr())
     }
 
     /// A dtype, or Python's `float`, `int` or `bool`.
     #[inline]
     pub fn dtype(self) -> Option<DType> {
-        dtypes::dtype_of(self.0)
+        dtypes::dtype_of(self.ptr())
     }
 
     /// A tensor that stands for a number: 0-d, and no gradient is lost by reading it.
@@ -103,6 +105,15 @@ impl Obj {
         self.scalar_tensor().filter(|t| t.dtype().is_int())
     }
 
+    /// A float, int or bool, and not of a subclass.
+    #[inline(always)]
+    pub fn is_plain_number(self) -> bool {
+        let class = self.class();
+        class == &raw mut ffi::PyFloat_Type
+            || class == &raw mut ffi::PyLong_Type
+            || class == &raw mut ffi::PyBool_Type
+    }
+
     /// The kind of a Python or NumPy number; None for anything else.
     #[inline]
     pub fn number(self) -> Option<Number> {
@@ -112,11 +123,11 @@ impl Obj {
         }
         // SAFETY: a live object.
         unsafe {
-            if ffi::PyLong_Check(self.0) != 0 {
+            if ffi::PyLong_Check(self.ptr()) != 0 {
                 Some(if self.is_bool() { Number::Bool } else { Number::Int })
-            } else if ffi::PyFloat_Check(self.0) != 0 {
+            } else if ffi::PyFloat_Check(self.ptr()) != 0 {
                 Some(Number::Float)
-            } else if ffi::PyComplex_Check(self.0) != 0 {
+            } else if ffi::PyComplex_Check(self.ptr()) != 0 {
                 Some(Number::Complex)
             } else {
                 numpy_number(class)
@@ -147,7 +158,7 @@ impl Obj {
     #[inline]
     pub fn index(self) -> Result<i64, NotIndex> {
         // SAFETY: a live object.
-        if unsafe { ffi::PyLong_Check(self.0) } != 0 {
+        if unsafe { ffi::PyLong_Check(self.ptr()) } != 0 {
             return self.long();
         }
         self.slow_index()
@@ -158,7 +169,7 @@ impl Obj {
     fn long(self) -> Result<i64, NotIndex> {
         let mut overflow: c_int = 0;
         // SAFETY: a PyLong, by the callers' tests: reading it cannot raise.
-        let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(self.0, &mut overflow) };
+        let value = unsafe { ffi::PyLong_AsLongLongAndOverflow(self.ptr(), &mut overflow) };
         match overflow {
             0 => Ok(value),
             1.. => Err(NotIndex::TooLarge),
@@ -178,12 +189,11 @@ impl Obj {
         }
         // SAFETY: a live object, kept so while its `__index__` runs; the result is a PyLong.
         unsafe {
-            if ffi::PyIndex_Check(self.0) == 0 {
+            if ffi::PyIndex_Check(self.ptr()) == 0 {
                 return Err(NotIndex::Type);
             }
-            ffi::Py_INCREF(self.0);
-            let long = ffi::PyNumber_Index(self.0);
-            ffi::Py_DECREF(self.0);
+            let kept = self.keep();
+            let long = ffi::PyNumber_Index(kept.0.ptr());
             if long.is_null() {
                 if ffi::PyErr_ExceptionMatches(ffi::PyExc_TypeError) == 0 {
                     return Err(NotIndex::Raised);
@@ -191,16 +201,29 @@ impl Obj {
                 ffi::PyErr_Clear();
                 return Err(NotIndex::Type);
             }
-            let value = Obj(long).long();
+            let value = Obj::new(long).long();
             ffi::Py_DECREF(long);
             value
         }
     }
 
-    /// The value of a number as a double.
-    pub fn double(self) -> Result<f64, Raised> {
+    /// Keeps the object alive on its own, whatever Python code does to the list that holds it.
+    #[inline]
+    pub fn keep(self) -> Kept {
         // SAFETY: a live object.
-        let value = unsafe { ffi::PyFloat_AsDouble(self.0) };
+        unsafe { ffi::Py_INCREF(self.ptr()) };
+        Kept(self)
+    }
+
+    /// The value of a number as a double.
+    #[inline]
+    pub fn double(self) -> Result<f64, Raised> {
+        if self.class() == &raw mut ffi::PyFloat_Type {
+            // SAFETY: a live float.
+            return Ok(unsafe { ffi::PyFloat_AS_DOUBLE(self.ptr()) });
+        }
+        // SAFETY: a live object.
+        let value = unsafe { ffi::PyFloat_AsDouble(self.ptr()) };
         // SAFETY: asks for the exception of the call above.
         if value == -1.0 && !unsafe { ffi::PyErr_Occurred() }.is_null() {
             return Err(Raised);
@@ -209,9 +232,14 @@ impl Obj {
     }
 
     /// Python's truth of the object.
+    #[inline]
     pub fn truth(self) -> Result<bool, Raised> {
+        if self.is_bool() {
+            // SAFETY: True always lives.
+            return Ok(self.ptr() == unsafe { ffi::Py_True() });
+        }
         // SAFETY: a live object.
-        match unsafe { ffi::PyObject_IsTrue(self.0) } {
+        match unsafe { ffi::PyObject_IsTrue(self.ptr()) } {
             -1 => Err(Raised),
             truth => Ok(truth != 0),
         }
@@ -226,7 +254,7 @@ impl Obj {
         let mut len = 0;
         // SAFETY: a live str; its UTF-8 form lives as long as it does.
         unsafe {
-            let text = ffi::PyUnicode_AsUTF8AndSize(self.0, &mut len);
+            let text = ffi::PyUnicode_AsUTF8AndSize(self.ptr(), &mut len);
             if text.is_null() {
                 ffi::PyErr_Clear();
                 return None;
@@ -241,9 +269,9 @@ impl Obj {
     pub fn items<'a>(self) -> Option<Items<'a>> {
         // SAFETY: a live object, of the class tested for.
         unsafe {
-            if ffi::PyTuple_Check(self.0) != 0 {
-                Some(Items::Fixed(tuple_items(self.0)))
-            } else if ffi::PyList_Check(self.0) != 0 {
+            if ffi::PyTuple_Check(self.ptr()) != 0 {
+                Some(Items::Fixed(tuple_items(self.ptr())))
+            } else if ffi::PyList_Check(self.ptr()) != 0 {
                 Some(Items::List(self))
             } else {
                 None
@@ -253,7 +281,7 @@ impl Obj {
 
     pub fn is_tuple(self) -> bool {
         // SAFETY: a live object.
-        unsafe { ffi::PyTuple_Check(self.0) != 0 }
+        unsafe { ffi::PyTuple_Check(self.ptr()) != 0 }
     }
 
     /// The class as errors name it: `Tensor`, `torch.dtype`, `int`, `numpy.float32`.
@@ -263,8 +291,19 @@ impl Obj {
             return name.rsplit('.').next().unwrap_or_default().into();
         }
         // SAFETY: a live object.
-        let is_class = unsafe { ffi::PyType_Check(self.0) != 0 };
+        let is_class = unsafe { ffi::PyType_Check(self.ptr()) != 0 };
         if !is_class && self.dtype().is_some() { "torch.dtype".into() } else { name.into() }
+    }
+}
+
+/// An object with a reference of its own.
+pub(super) struct Kept(pub Obj);
+
+impl Drop for Kept {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: gives back the reference that `keep` took.
+        unsafe { ffi::Py_DECREF(self.0.ptr()) }
     }
 }
 
@@ -282,7 +321,7 @@ impl Items<'_> {
         match self {
             Items::Fixed(items) => items.len(),
             // SAFETY: a live list.
-            Items::List(list) => unsafe { ffi::PyList_GET_SIZE(list.0) as usize },
+            Items::List(list) => unsafe { ffi::PyList_GET_SIZE(list.ptr()) as usize },
         }
     }
 
@@ -294,7 +333,7 @@ impl Items<'_> {
         Some(match self {
             Items::Fixed(items) => items[i],
             // SAFETY: a live list, and the index is in range.
-            Items::List(list) => Obj(unsafe { ffi::PyList_GET_ITEM(list.0, i as isize) }),
+            Items::List(list) => unsafe { Obj::new(ffi::PyList_GET_ITEM(list.ptr(), i as isize)) },
         })
     }
 }
@@ -307,12 +346,14 @@ fn class_name<'a>(class: *mut ffi::PyTypeObject) -> &'a CStr {
 /// The kind of a NumPy scalar, from the names of its base classes: NumPy is not linked.
 #[cold]
 fn numpy_number(class: *mut ffi::PyTypeObject) -> Option<Number> {
-    if !class_name(class).to_bytes().starts_with(b"numpy.") {
+    let name = class_name(class).to_bytes();
+    // A span of time counts as an integer in NumPy, and has no `__index__`.
+    if !name.starts_with(b"numpy.") || name == b"numpy.timedelta64" {
         return None;
     }
     // SAFETY: a live class that is ready, so its base classes are a tuple of classes.
     let bases = unsafe { tuple_items((*class).tp_mro) };
-    bases.iter().find_map(|base| match class_name(base.0.cast()).to_bytes() {
+    bases.iter().find_map(|base| match class_name(base.ptr().cast()).to_bytes() {
         b"numpy.bool" | b"numpy.bool_" => Some(Number::Bool),
         b"numpy.integer" => Some(Number::Int),
         b"numpy.floating" => Some(Number::Float),
