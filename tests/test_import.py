@@ -58,7 +58,9 @@ def test_everything_is_documented(wt):
     bare = [
         name
         for name in dir(wt)
-        if not name.startswith("_") and callable(getattr(wt, name)) and not getattr(wt, name).__doc__
+        if not name.startswith("_")
+        and callable(getattr(wt, name))
+        and not getattr(wt, name).__doc__
     ]
     assert not bare
 
