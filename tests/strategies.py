@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from compare import LAYOUTS, Arg
 from hypothesis import strategies as st
+
+from compare import LAYOUTS, Arg
 
 FLOATS = ("float32", "float64")
 INTEGERS = ("int64", "int32")

@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+
 from compare import caught, scenario, warned
 
 

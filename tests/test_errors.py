@@ -1,6 +1,7 @@
 """Errors of wrong calls: torch's exception type and first sentence."""
 
 import pytest
+
 from compare import caught, scenario
 
 GROUPS = {

@@ -4,9 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-from compare import candidate, caught, check, count, scenario, to_numpy, torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import candidate, caught, check, count, scenario, to_numpy, torch
 
 # Beyond any threshold at which work is put off, and not a multiple of any block.
 LARGE = 100_003

@@ -6,6 +6,7 @@ import textwrap
 import threading
 
 import pytest
+
 from compare import candidate, scenario
 
 DEPTH = 1_000_000

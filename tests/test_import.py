@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from compare import torch
 
 pytestmark = pytest.mark.wengert_only

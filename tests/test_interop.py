@@ -6,9 +6,10 @@ import pickle
 
 import numpy as np
 import pytest
-from compare import LAYOUTS, candidate, caught, count, scenario, torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import LAYOUTS, candidate, caught, count, scenario, torch
 from strategies import DTYPES, dtypes, numbers, seeds, shapes
 
 

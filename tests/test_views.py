@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from compare import Arg, check, scenario, torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import Arg, check, scenario, torch
 from strategies import args, dims_of, numbers, shapes
 
 FORMS = {
