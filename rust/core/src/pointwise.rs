@@ -1,0 +1,536 @@
+//! Runs pointwise operations on tensors: dtype and shape of the result, then one pass.
+
+use crate::lazy;
+use crate::op::{Block, Id, Pointwise, Rule};
+use crate::promote::{Promotion, can_cast, default_dtype};
+use crate::shape::{Layout, Shape, Strides, broadcast, broadcast_strides, contiguous_strides};
+use crate::{DType, Result, Scalar, Storage, Tensor, Value, bail, record};
+use smallvec::SmallVec;
+use wengert_kernels::pointwise::cast;
+use wengert_kernels::program::{self, Program, Step};
+
+/// An input of a pointwise operation.
+#[derive(Clone, Copy)]
+pub enum Operand<'a> {
+    Tensor(&'a Tensor),
+    Number(Scalar),
+}
+
+impl<'a> From<&'a Tensor> for Operand<'a> {
+    fn from(t: &'a Tensor) -> Operand<'a> {
+        Operand::Tensor(t)
+    }
+}
+
+impl From<f64> for Operand<'_> {
+    fn from(v: f64) -> Self {
+        Operand::Number(Scalar::Float(v))
+    }
+}
+
+impl From<i64> for Operand<'_> {
+    fn from(v: i64) -> Self {
+        Operand::Number(Scalar::Int(v))
+    }
+}
+
+impl From<Scalar> for Operand<'_> {
+    fn from(v: Scalar) -> Self {
+        Operand::Number(v)
+    }
+}
+
+impl<'a> Operand<'a> {
+    /// The operand an argument stands for.
+    ///
+    /// # Errors
+    /// TypeError for arguments that are neither tensors nor numbers.
+    pub fn from_value(v: &'a Value) -> Result<Operand<'a>> {
+        match v {
+            Value::Tensor(t) => Ok(Operand::Tensor(t)),
+            Value::Number(s) => Ok(Operand::Number(*s)),
+            Value::Int(i) => Ok(Operand::Number(Scalar::Int(*i))),
+            Value::Bool(b) => Ok(Operand::Number(Scalar::Bool(*b))),
+            _ => bail!(Type, "expected a Tensor or a number"),
+        }
+    }
+
+    #[inline]
+    pub fn tensor(&self) -> Option<&'a Tensor> {
+        match self {
+            Operand::Tensor(t) => Some(t),
+            Operand::Number(_) => None,
+        }
+    }
+
+    fn dtype(&self, compute: DType) -> DType {
+        self.tensor().map_or(compute, Tensor::dtype)
+    }
+}
+
+/// What a call will compute.
+pub(crate) struct Plan {
+    /// The dtype the kernel runs in.
+    pub compute: DType,
+    /// The dtype of the result.
+    pub out: DType,
+    pub shape: Shape,
+}
+
+pub(crate) fn block(id: Id) -> &'static Pointwise {
+    match id.block() {
+        Block::Pointwise(p) => p,
+        Block::Structured(_) => unreachable!("{} is not pointwise", id.name()),
+    }
+}
+
+/// The dtype the result has when the inputs promote to `d`.
+#[inline]
+pub(crate) fn result_dtype(rule: Rule, d: DType) -> DType {
+    match rule {
+        Rule::Promote | Rule::PromoteNoBool | Rule::Mask => d,
+        Rule::Float if d.is_float() || d.is_complex() => d,
+        Rule::Float => default_dtype(),
+        Rule::Compare | Rule::Truth => DType::Bool,
+    }
+}
+
+/// Half precision computes in float32.
+fn compute_dtype(rule: Rule, promoted: DType) -> DType {
+    match (rule, promoted) {
+        (Rule::Truth, _) => DType::Bool,
+        (Rule::Mask, d) => d,
+        (Rule::Float, d) if !d.is_differentiable() => default_dtype(),
+        (_, DType::F16 | DType::BF16) => DType::F32,
+        (_, d) => d,
+    }
+}
+
+pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
+    let mut promotion = Promotion::default();
+    let mut shape = Shape::new();
+    for (i, a) in args.iter().enumerate() {
+        let mask = i == 0 && p.dtype == Rule::Mask;
+        match a {
+            Operand::Tensor(t) => {
+                if !mask {
+                    promotion.tensor(t);
+                }
+                if shape.as_slice() != t.shape() {
+                    shape = if i == 0 {
+                        Shape::from_slice(t.shape())
+                    } else {
+                        broadcast(&shape, t.shape())?
+                    };
+                }
+            }
+            Operand::Number(s) if !mask => promotion.number(*s),
+            Operand::Number(_) => (),
+        }
+    }
+    let promoted = promotion.result();
+    let compute = compute_dtype(p.dtype, promoted);
+    check(id, p, promoted, compute)?;
+    Ok(Plan { compute, out: result_dtype(p.dtype, promoted), shape })
+}
+
+fn check(id: Id, p: &Pointwise, promoted: DType, compute: DType) -> Result<()> {
+    if p.dtype == Rule::PromoteNoBool && promoted == DType::Bool {
+        if id == Id::NEG {
+            bail!(
+                Runtime,
+                "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+            );
+        }
+        bail!(
+            Runtime,
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+        );
+    }
+    if p.forward.get(compute).is_none() {
+        let name = id.name();
+        bail!(NotImplemented, "\"{name}\" not implemented for '{}'", compute.scalar_name());
+    }
+    Ok(())
+}
+
+/// Calls a pointwise operation, recording it if an input requires a gradient.
+pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
+    let p = block(id);
+    let fast = match args {
+        [Operand::Tensor(a), Operand::Tensor(b)] => binary_fast(p, a, b)?,
+        [Operand::Tensor(a), Operand::Number(n)] => number_fast(p, a, *n)?,
+        [Operand::Tensor(a)] => unary_fast(p, a)?,
+        _ => None,
+    };
+    if let Some(out) = fast {
+        record::pointwise(id, args, &out);
+        return Ok(out);
+    }
+    let plan = plan(id, p, args)?;
+    let out = match lazy::defer(id, &plan, args)? {
+        Some(out) => out,
+        None => evaluate(id, p, &plan, args)?,
+    };
+    record::pointwise(id, args, &out);
+    Ok(out)
+}
+
+/// Calls an operation of two tensors (the path of the operators).
+#[inline]
+pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let args = [Operand::Tensor(a), Operand::Tensor(b)];
+    if let Some(out) = binary_fast(block(id), a, b)? {
+        record::pointwise(id, &args, &out);
+        return Ok(out);
+    }
+    call(id, &args)
+}
+
+/// Two small row-major tensors of one shape and dtype: straight to the kernel.
+#[inline]
+fn binary_fast(p: &Pointwise, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> {
+    let (la, lb) = (a.layout(), b.layout());
+    let d = a.dtype();
+    let fits = d == b.dtype()
+        && la.numel < lazy::MIN
+        && la.contiguous
+        && lb.contiguous
+        && la.shape == lb.shape
+        && !(a.storage().is_pending() || b.storage().is_pending());
+    if !fits || matches!(p.dtype, Rule::Mask | Rule::Truth) {
+        return Ok(None);
+    }
+    let out_dtype = result_dtype(p.dtype, d);
+    let same_type = out_dtype == d || p.dtype == Rule::Compare;
+    let Some(kernel) = p.forward.get(d).filter(|_| same_type) else { return Ok(None) };
+    let layout = Layout {
+        shape: la.shape.clone(),
+        strides: lb.strides.clone(),
+        offset: 0,
+        numel: la.numel,
+        contiguous: true,
+    };
+    let out = Tensor::from_parts(Storage::new(la.numel * out_dtype.size())?, layout, out_dtype);
+    let (x, y) = (a.ready_ptr(), b.ready_ptr());
+    // SAFETY: all three hold `numel` elements in a row, of the dtype the kernel is for.
+    unsafe { kernel(out.ready_ptr(), &[x, y, x], la.numel) };
+    Ok(Some(out))
+}
+
+/// True for a small row-major tensor of floats that is not pending.
+#[inline]
+fn plain_floats(t: &Tensor) -> bool {
+    let l = t.layout();
+    l.contiguous
+        && l.numel < lazy::MIN
+        && matches!(t.dtype(), DType::F32 | DType::F64)
+        && !t.storage().is_pending()
+}
+
+/// A fresh tensor like the row-major `a`, of another dtype.
+#[inline]
+fn rows_like(a: &Tensor, dtype: DType) -> Result<Tensor> {
+    let l = a.layout();
+    let layout = Layout {
+        shape: l.shape.clone(),
+        strides: l.strides.clone(),
+        offset: 0,
+        numel: l.numel,
+        contiguous: true,
+    };
+    Ok(Tensor::from_parts(Storage::new(l.numel * dtype.size())?, layout, dtype))
+}
+
+/// One small row-major tensor of floats: straight to the kernel.
+#[inline]
+fn unary_fast(p: &Pointwise, a: &Tensor) -> Result<Option<Tensor>> {
+    if !plain_floats(a) || p.dtype == Rule::Truth {
+        return Ok(None);
+    }
+    let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
+    let out = rows_like(a, result_dtype(p.dtype, a.dtype()))?;
+    let x = a.ready_ptr();
+    // SAFETY: both hold `numel` elements in a row, of the dtypes the kernel is for.
+    unsafe { kernel(out.ready_ptr(), &[x, x, x], a.numel()) };
+    Ok(Some(out))
+}
+
+/// A small row-major tensor of floats and a number.
+#[inline]
+fn number_fast(p: &Pointwise, a: &Tensor, n: Scalar) -> Result<Option<Tensor>> {
+    const MOST: usize = 64;
+    if !plain_floats(a) || a.numel() > MOST || matches!(p.dtype, Rule::Truth | Rule::Mask) {
+        return Ok(None);
+    }
+    let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
+    let out = rows_like(a, result_dtype(p.dtype, a.dtype()))?;
+    let mut same = [0f64; MOST];
+    let b = same.as_mut_ptr().cast::<u8>();
+    let x = a.ready_ptr();
+    // SAFETY: `b` has room for 64 elements of up to 8 bytes; the rest as in `unary_fast`.
+    unsafe {
+        wengert_kernels::pointwise::fill(a.dtype().size(), b, &n.bytes(a.dtype()), a.numel());
+        kernel(out.ready_ptr(), &[x, b, b], a.numel());
+    }
+    Ok(Some(out))
+}
+
+/// Runs an operation now into fresh memory.
+pub(crate) fn evaluate(id: Id, p: &Pointwise, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
+    let strides = out_strides(&plan.shape, args);
+    let out = Tensor::empty_strided(plan.shape.clone(), strides, plan.out)?;
+    evaluate_into(id, p, plan, args, &out)?;
+    Ok(out)
+}
+
+pub(crate) fn evaluate_into(
+    _id: Id,
+    p: &Pointwise,
+    plan: &Plan,
+    args: &[Operand],
+    out: &Tensor,
+) -> Result<()> {
+    let mut builder = Builder::new();
+    let mut regs: SmallVec<[u16; 3]> = SmallVec::new();
+    for a in args {
+        regs.push(builder.input(a, plan.compute, &plan.shape)?);
+    }
+    for (i, a) in args.iter().enumerate() {
+        let want = arg_dtype(p.dtype, i, plan.compute);
+        regs[i] = builder.convert(regs[i], a.dtype(plan.compute), want);
+    }
+    let result = builder.op(p, plan.compute, &regs);
+    let made =
+        if matches!(p.dtype, Rule::Compare | Rule::Truth) { DType::Bool } else { plan.compute };
+    let result = builder.convert(result, made, out.dtype());
+    builder.run(&plan.shape, &[(result, out)])
+}
+
+/// The dtype the kernel reads argument `i` in.
+pub(crate) fn arg_dtype(rule: Rule, i: usize, compute: DType) -> DType {
+    if rule == Rule::Mask && i == 0 { DType::Bool } else { compute }
+}
+
+/// Puts a program together and runs it.
+pub(crate) struct Builder {
+    pub program: Program,
+    operands: SmallVec<[program::Operand; 4]>,
+    numbers: Vec<Box<[u8; 16]>>,
+}
+
+impl Builder {
+    pub fn new() -> Builder {
+        let program = Program { element: 1, ..Program::default() };
+        Builder { program, operands: SmallVec::new(), numbers: Vec::new() }
+    }
+
+    /// Adds an input; all inputs come before the first step. A number is stored as `compute`.
+    pub fn input(&mut self, a: &Operand, compute: DType, shape: &[usize]) -> Result<u16> {
+        let (ptr, size, strides) = match a {
+            Operand::Tensor(t) => {
+                let size = t.dtype().size();
+                let s = broadcast_strides(t.shape(), t.strides(), shape);
+                (t.ptr()?, size, s.iter().map(|s| s * size as isize).collect())
+            }
+            Operand::Number(n) => {
+                let mut bytes = Box::new(n.bytes(compute));
+                let ptr = bytes.as_mut_ptr();
+                self.numbers.push(bytes);
+                (ptr, compute.size(), SmallVec::from_elem(0, shape.len()))
+            }
+        };
+        self.operands.push(program::Operand { ptr, size, strides });
+        self.program.element = self.program.element.max(size);
+        self.program.inputs += 1;
+        self.program.registers += 1;
+        Ok(self.program.registers as u16 - 1)
+    }
+
+    /// Adds a step that writes a new register.
+    fn step(
+        &mut self,
+        kernel: wengert_kernels::pointwise::Kernel,
+        src: [u16; 3],
+        size: usize,
+    ) -> u16 {
+        let dst = self.program.registers as u16;
+        self.program.registers += 1;
+        self.program.element = self.program.element.max(size);
+        self.program.steps.push(Step { kernel, dst, src });
+        dst
+    }
+
+    pub fn convert(&mut self, reg: u16, from: DType, to: DType) -> u16 {
+        if from == to { reg } else { self.step(cast(from, to), [reg; 3], to.size()) }
+    }
+
+    /// Adds the kernel of `p` in `compute`, which `plan` has checked to exist.
+    pub fn op(&mut self, p: &Pointwise, compute: DType, regs: &[u16]) -> u16 {
+        let src = [regs[0], *regs.get(1).unwrap_or(&regs[0]), *regs.get(2).unwrap_or(&regs[0])];
+        let kernel = p.forward.get(compute).unwrap_or_else(|| cast(compute, compute));
+        self.step(kernel, src, compute.size())
+    }
+
+    /// Runs the program, storing each register into its tensor.
+    pub fn run(mut self, shape: &[usize], outputs: &[(u16, &Tensor)]) -> Result<()> {
+        let mut outs: SmallVec<[program::Operand; 2]> = SmallVec::new();
+        for (reg, t) in outputs {
+            let size = t.dtype().size();
+            let strides = t.strides().iter().map(|s| s * size as isize).collect();
+            outs.push(program::Operand { ptr: t.ptr()?, size, strides });
+            self.program.results.push(*reg);
+        }
+        // SAFETY: operands were made from live tensors broadcast to `shape`; outputs are fresh, or
+        // walk the same elements as the input they overwrite (`in_place` sees to that).
+        unsafe { program::run(&self.program, shape, &self.operands, &outs) };
+        Ok(())
+    }
+
+    /// Runs the program; the sum of the last register goes to the 0-d tensor `sum`.
+    pub fn run_sum(mut self, shape: &[usize], reg: u16, sum: &Tensor) -> Result<()> {
+        self.program.results.push(reg);
+        // SAFETY: as in `run`; the register holds values of the dtype of `sum`.
+        unsafe {
+            program::run_sum(&self.program, shape, &self.operands, &[], sum.dtype(), sum.ptr()?)
+        };
+        Ok(())
+    }
+}
+
+/// Strides of a fresh result: row-major, or the memory order of the inputs if it is another
+/// (`TensorIterator`'s rule).
+pub(crate) fn out_strides(shape: &[usize], args: &[Operand]) -> Strides {
+    let tensors: SmallVec<[&Tensor; 3]> =
+        args.iter().filter_map(Operand::tensor).filter(|t| t.ndim() > 0).collect();
+    if shape.len() < 2 || tensors.iter().all(|t| t.is_contiguous()) {
+        return contiguous_strides(shape);
+    }
+    let strides: SmallVec<[Strides; 3]> =
+        tensors.iter().map(|t| broadcast_strides(t.shape(), t.strides(), shape)).collect();
+    let order = memory_order(shape, &strides);
+    let mut out = Strides::from_elem(1, shape.len());
+    let mut step = 1;
+    for d in order {
+        out[d] = step;
+        step *= shape[d].max(1) as isize;
+    }
+    out
+}
+
+/// Dimensions from the fastest to the slowest, decided by the first operand that tells them apart.
+fn memory_order(shape: &[usize], strides: &[Strides]) -> SmallVec<[usize; 6]> {
+    let mut order: SmallVec<[usize; 6]> = (0..shape.len()).rev().collect();
+    let compare = |a: usize, b: usize| -> i32 {
+        for s in strides {
+            let (x, y) = (s[a].abs(), s[b].abs());
+            if x == 0 || y == 0 {
+                continue;
+            }
+            if x != y {
+                return if x < y { -1 } else { 1 };
+            }
+            if shape[a] > shape[b] {
+                return 1;
+            }
+        }
+        0
+    };
+    for i in 1..order.len() {
+        let mut at = i;
+        for j in (0..i).rev() {
+            match compare(order[j], order[at]) {
+                1 => {
+                    order.swap(j, at);
+                    at = j;
+                }
+                -1 => break,
+                _ => (),
+            }
+        }
+    }
+    order
+}
+
+/// Calls an operation that writes its result into its first argument.
+pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
+    let p = block(id);
+    let Some(Operand::Tensor(x)) = args.first() else {
+        bail!(Type, "{}_ needs a tensor to write to", id.name());
+    };
+    record::check_in_place(x, args.iter().filter_map(Operand::tensor))?;
+    let plan = plan(id, p, args)?;
+    if plan.shape.as_slice() != x.shape() {
+        bail!(
+            Runtime,
+            "output with shape {} doesn't match the broadcast shape {}",
+            crate::shape::show(x.shape()),
+            crate::shape::show(&plan.shape)
+        );
+    }
+    if !can_cast(plan.out, x.dtype()) {
+        bail!(
+            Runtime,
+            "result type {} can't be cast to the desired output type {}",
+            plan.out.scalar_name(),
+            x.dtype().scalar_name()
+        );
+    }
+    let before = record::InPlace::prepare(id, args)?;
+    lazy::before_write(x.storage())?;
+    if overlaps_oddly(x, &args[1..]) {
+        let fresh = evaluate(id, p, &plan, args)?;
+        copy(&fresh, x)?;
+    } else {
+        evaluate_into(id, p, &plan, args, x)?;
+    }
+    x.bump_version();
+    before.finish(x)?;
+    Ok((*x).clone())
+}
+
+/// `x[...] = value`: copies, converting and broadcasting, as a recorded in-place write.
+///
+/// # Errors
+/// PyTorch's, for shapes that do not broadcast and for in-place writes it forbids.
+pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
+    let args = [Operand::Tensor(x), value];
+    record::check_in_place(x, args.iter().filter_map(Operand::tensor))?;
+    let before = record::InPlace::prepare(Id::COPY, &args)?;
+    match value {
+        Operand::Tensor(v) => x.copy_raw(v)?,
+        Operand::Number(n) => x.fill_raw(n)?,
+    }
+    before.finish(x)?;
+    Ok(x.clone())
+}
+
+/// True if another argument shares memory with `x` but does not walk it in the same way.
+fn overlaps_oddly(x: &Tensor, others: &[Operand]) -> bool {
+    let shares = |t: &Tensor| {
+        let (Some(a), Some(b)) = (x.layout().extent(), t.layout().extent()) else { return false };
+        t.storage().same(x.storage()) && a.0 <= b.1 && b.0 <= a.1 && t.layout() != x.layout()
+    };
+    others.iter().filter_map(Operand::tensor).any(shares)
+}
+
+/// Copies values, converting and broadcasting; neither side is recorded.
+pub(crate) fn copy(from: &Tensor, to: &Tensor) -> Result<()> {
+    let mut b = Builder::new();
+    let reg = b.input(&Operand::Tensor(from), from.dtype(), to.shape())?;
+    let reg = b.convert(reg, from.dtype(), to.dtype());
+    b.run(to.shape(), &[(reg, to)])
+}
+
+macro_rules! tensor_methods {
+    ($($name:ident $id:ident;)*) => { impl Tensor { $(
+        #[doc = concat!("The operation `", stringify!($id), "` of the table, with broadcasting.")]
+        ///
+        /// # Errors
+        /// RuntimeError for shapes that do not broadcast.
+        pub fn $name(&self, other: &Tensor) -> Result<Tensor> {
+            binary(Id::$id, self, other)
+        }
+    )* } };
+}
+tensor_methods! { add ADD; sub SUB; mul MUL; div DIV; }

@@ -1,0 +1,230 @@
+//! Recording: from a call and its inputs to a node on the tape.
+
+use crate::formula::{Formula, Vjp};
+use crate::mode::{Guard, grad_enabled};
+use crate::op::{Id, Outputs, Structured};
+use crate::pointwise::Operand;
+use crate::tape::{Edge, Info, Meta, Node, Saved};
+use crate::value::Args;
+use crate::{Result, Tensor, Value, bail, views};
+use smallvec::SmallVec;
+
+/// Where the gradient of `t` goes.
+#[inline]
+pub(crate) fn edge_of(t: &Tensor) -> Edge {
+    views::refresh(t);
+    match t.node() {
+        Some(n) => Edge::Node(n.clone(), t.output_nr() as u32),
+        None if t.requires_grad() => Edge::Leaf(t.clone()),
+        None => Edge::None,
+    }
+}
+
+/// Records a pointwise call if an input requires a gradient and recording is on.
+#[inline]
+pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) {
+    let needed = args.iter().any(|a| a.tensor().is_some_and(Tensor::requires_grad));
+    if needed && grad_enabled() && out.dtype().is_differentiable() {
+        let wanted = wanted(args.iter().map(Operand::tensor));
+        let node = pointwise_node(id, args, wanted, out, None);
+        out.set_node(Some(node), 0);
+    }
+}
+
+fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
+    let mut bits = 0;
+    for (i, t) in tensors.enumerate() {
+        bits |= (t.is_some_and(Tensor::requires_grad) as u32) << i;
+    }
+    bits
+}
+
+/// The node of a pointwise call. `before` stands for the first input where that was overwritten.
+fn pointwise_node(
+    id: Id,
+    args: &[Operand],
+    wanted: u32,
+    out: &Tensor,
+    before: Option<&Tensor>,
+) -> Node {
+    let formula = &id.op().formula;
+    let saves = formula.saves(wanted);
+    let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
+    let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
+    let mut plain = true;
+    for (i, a) in args.iter().enumerate() {
+        let wants = wanted & (1 << i) != 0;
+        match a {
+            Operand::Tensor(t) => {
+                edges.push(if wants { edge_of(t) } else { Edge::None });
+                plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
+                saved.push(if saves & (1 << i) != 0 {
+                    let t = before.filter(|_| i == 0).unwrap_or(t);
+                    Saved::Input(t.clone(), t.version())
+                } else {
+                    Saved::Absent
+                });
+            }
+            Operand::Number(s) => {
+                edges.push(Edge::None);
+                saved.push(Saved::Number(*s));
+            }
+        }
+    }
+    if saves & 256 != 0 {
+        saved.push(Saved::Output(out.detach(), out.version(), 0));
+    }
+    let node = Node::new(id, edges, saved);
+    if !plain {
+        node.with_info(|i| {
+            i.inputs = args.iter().map(|a| meta_of(a.tensor())).collect();
+            i.outputs.push(Meta::from(out));
+        });
+    }
+    node
+}
+
+fn meta_of(t: Option<&Tensor>) -> Meta {
+    t.map_or(Meta { shape: SmallVec::new(), dtype: crate::DType::F32 }, Meta::from)
+}
+
+/// The tensors among the arguments of a structured call: one slot per tensor parameter, or the
+/// members of a list.
+fn tensor_slots(args: &[Value]) -> SmallVec<[Option<&Tensor>; 3]> {
+    let mut out = SmallVec::new();
+    for a in args {
+        match a {
+            Value::Tensor(t) => out.push(Some(t)),
+            Value::Tensors(list) => out.extend(list.iter().map(Some)),
+            _ => (),
+        }
+    }
+    out
+}
+
+/// Calls a structured operation, recording it if needed.
+pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outputs> {
+    if matches!(s.vjp, Vjp::Composed) {
+        return (s.forward)(Args(args));
+    }
+    let slots = tensor_slots(args);
+    let wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
+    let outputs = {
+        let _off = Guard::new(false);
+        (s.forward)(Args(args))?
+    };
+    outputs.iter().filter(|t| t.base().is_some()).for_each(views::made);
+    if wanted != 0 && !matches!(s.vjp, Vjp::None) {
+        structured_node(id, s.vjp, args, &slots, wanted, &outputs);
+    }
+    Ok(outputs)
+}
+
+fn structured_node(
+    id: Id,
+    vjp: Vjp,
+    args: &[Value],
+    slots: &[Option<&Tensor>],
+    wanted: u32,
+    outputs: &Outputs,
+) {
+    let formula = &id.op().formula;
+    let saves =
+        if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
+    let edges = slots.iter().map(|t| t.map_or(Edge::None, edge_of)).collect();
+    let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
+    for (i, t) in slots.iter().enumerate().take(8) {
+        saved.push(match t {
+            Some(t) if saves & (1 << i) != 0 => Saved::Input((*t).clone(), t.version()),
+            _ => Saved::Absent,
+        });
+    }
+    for (k, out) in outputs.iter().enumerate().take(8) {
+        if saves & (256 << k) != 0 {
+            saved.push(Saved::Output(out.detach(), out.version(), k as u32));
+        }
+    }
+    if saves == 0 {
+        saved.clear();
+    }
+    let node = Node::new(id, edges, saved);
+    node.with_info(|i| {
+        *i = Info {
+            args: args.iter().map(without_tensor).collect(),
+            inputs: slots.iter().map(|t| meta_of(*t)).collect(),
+            outputs: outputs.iter().map(Meta::from).collect(),
+            ..Info::default()
+        }
+    });
+    for (k, out) in outputs.iter().enumerate() {
+        if out.dtype().is_differentiable() {
+            out.set_node(Some(node.clone()), k);
+        }
+    }
+}
+
+fn without_tensor(v: &Value) -> Value {
+    match v {
+        Value::Tensor(_) | Value::Tensors(_) => Value::None,
+        v => v.clone(),
+    }
+}
+
+/// PyTorch's refusals of an in-place write to `x`, given all tensors that take part.
+pub(crate) fn check_in_place<'a>(
+    x: &Tensor,
+    mut inputs: impl Iterator<Item = &'a Tensor>,
+) -> Result<()> {
+    if grad_enabled() {
+        let recorded = inputs.any(Tensor::requires_grad);
+        views::check_in_place(x, recorded)?;
+    }
+    if x.layout().shape.iter().zip(&x.layout().strides).any(|(&n, &s)| n > 1 && s == 0) {
+        bail!(
+            Runtime,
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
+        );
+    }
+    Ok(())
+}
+
+/// An in-place call being recorded: what has to be kept from before the write.
+pub(crate) struct InPlace<'a> {
+    id: Id,
+    args: &'a [Operand<'a>],
+    wanted: u32,
+    before: Option<Tensor>,
+}
+
+impl<'a> InPlace<'a> {
+    /// To be called before the write.
+    pub fn prepare(id: Id, args: &'a [Operand<'a>]) -> Result<InPlace<'a>> {
+        let wanted = if grad_enabled() { wanted(args.iter().map(Operand::tensor)) } else { 0 };
+        let mut me = InPlace { id, args, wanted, before: None };
+        if let Some(Operand::Tensor(x)) = args.first()
+            && wanted != 0
+        {
+            if me.formula().saves(wanted) & 1 != 0 {
+                let copy = Tensor::empty(x.shape(), x.dtype())?;
+                crate::pointwise::copy(x, &copy)?;
+                me.before = Some(copy);
+            }
+            views::refresh(x);
+        }
+        Ok(me)
+    }
+
+    fn formula(&self) -> &'static Formula {
+        &self.id.op().formula
+    }
+
+    /// Records the call as the newest history of `x`.
+    pub fn finish(self, x: &Tensor) -> Result<()> {
+        if self.wanted == 0 {
+            return Ok(());
+        }
+        views::mark_fresh(x);
+        let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref());
+        views::rebase(x, node)
+    }
+}

@@ -1,0 +1,276 @@
+//! The tape: an arena of counted nodes, one per recorded operation.
+//!
+//! A node lives while a tensor or a later node refers to it. Slots come from chunks that never
+//! move, so a handle is a pointer; freed slots are reused. Freeing is iterative: a node whose count
+//! reaches zero is put on a list, and whoever put the first one there empties it.
+
+use crate::op::Id;
+use crate::shape::Shape;
+use crate::sync::guarded;
+use crate::{DType, Result, Scalar, Tensor, Value, bail};
+use smallvec::SmallVec;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
+use std::rc::Rc;
+
+/// Called with a gradient; may replace it.
+pub type Hook = Rc<dyn Fn(&Tensor) -> Result<Option<Tensor>>>;
+
+/// A counted handle to a recorded operation.
+pub struct Node(NonNull<Inner>);
+
+pub(crate) struct Inner {
+    refs: Cell<u32>,
+    op: Cell<Id>,
+    freed: Cell<bool>,
+    seq: Cell<u64>,
+    /// Slot of this node in the gradient buffers of backward run `run`.
+    pub run: Cell<u32>,
+    pub slot: Cell<u32>,
+    edges: UnsafeCell<SmallVec<[Edge; 2]>>,
+    saved: UnsafeCell<SmallVec<[Saved; 2]>>,
+    info: UnsafeCell<Option<Box<Info>>>,
+}
+
+/// Where the gradient of an input goes.
+pub enum Edge {
+    /// The input needs no gradient.
+    None,
+    /// A leaf: the gradient is accumulated there.
+    Leaf(Tensor),
+    /// Output number `1` of node `0`.
+    Node(Node, u32),
+}
+
+/// A value kept for the backward pass.
+pub enum Saved {
+    Input(Tensor, u32),
+    /// An output, without its history (which would be a cycle), and its number.
+    Output(Tensor, u32, u32),
+    Number(Scalar),
+    /// The formula needs it, but only for a gradient that nobody asks for.
+    Absent,
+}
+
+/// Shape and dtype of a tensor that need not be alive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meta {
+    pub shape: Shape,
+    pub dtype: DType,
+}
+
+impl From<&Tensor> for Meta {
+    fn from(t: &Tensor) -> Meta {
+        Meta { shape: Shape::from_slice(t.shape()), dtype: t.dtype() }
+    }
+}
+
+/// The colder half of a node.
+#[derive(Default)]
+pub struct Info {
+    /// Arguments of the call that are not tensors, at their place in the signature.
+    pub args: Vec<Value>,
+    pub inputs: SmallVec<[Meta; 2]>,
+    pub outputs: SmallVec<[Meta; 1]>,
+    /// Hooks on outputs: (id, output, hook), in order of registration.
+    pub hooks: Vec<(u64, u32, Hook)>,
+    /// Outputs whose gradient is kept: (output, the tensor's id).
+    pub retained: Vec<(u32, usize)>,
+    /// Where the call was made, as the front end knows it: (code object, instruction).
+    pub call_site: Option<(Rc<dyn std::any::Any>, u32)>,
+    /// The rule of a node that is not in the op table.
+    pub rule: Option<Rc<dyn Rule>>,
+    /// The front end's object for this node, or null.
+    pub host: Cell<usize>,
+}
+
+/// A backward rule outside the op table (in-place writes to views, custom functions).
+pub trait Rule {
+    fn name(&self) -> String;
+    /// Gradients of the inputs for those of the outputs.
+    fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+}
+
+const CHUNK: usize = 512;
+
+struct Arena {
+    free: Vec<NonNull<Inner>>,
+    live: usize,
+    seq: u64,
+    /// Nodes whose count is zero and whose contents are still to be dropped.
+    dead: Vec<NonNull<Inner>>,
+    dropping: bool,
+}
+
+guarded!(arena: Arena =
+    Arena { free: Vec::new(), live: 0, seq: 0, dead: Vec::new(), dropping: false });
+
+/// Nodes alive on the tape.
+pub fn live_nodes() -> usize {
+    arena(|a| a.live)
+}
+
+fn take_slot() -> (NonNull<Inner>, u64) {
+    arena(|a| {
+        a.live += 1;
+        a.seq += 1;
+        if a.free.is_empty() {
+            let chunk = Box::leak(Box::<[Inner]>::new_uninit_slice(CHUNK));
+            a.free.extend(chunk.iter_mut().rev().map(|s| NonNull::from(s).cast::<Inner>()));
+        }
+        (a.free.pop().unwrap_or(NonNull::dangling()), a.seq)
+    })
+}
+
+impl Node {
+    /// Records an operation. The node is newer than every node among `edges`.
+    #[inline]
+    pub fn new(op: Id, edges: SmallVec<[Edge; 2]>, saved: SmallVec<[Saved; 2]>) -> Node {
+        let (slot, seq) = take_slot();
+        // SAFETY: the slot is ours alone and holds no live value.
+        unsafe {
+            slot.as_ptr().write(Inner {
+                refs: Cell::new(1),
+                op: Cell::new(op),
+                freed: Cell::new(false),
+                seq: Cell::new(seq),
+                run: Cell::new(0),
+                slot: Cell::new(0),
+                edges: UnsafeCell::new(edges),
+                saved: UnsafeCell::new(saved),
+                info: UnsafeCell::new(None),
+            });
+        }
+        Node(slot)
+    }
+
+    #[inline(always)]
+    pub(crate) fn inner(&self) -> &Inner {
+        // SAFETY: alive while a handle is.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline(always)]
+    pub fn op(&self) -> Id {
+        self.inner().op.get()
+    }
+
+    /// Grows with time; a node's inputs have smaller numbers.
+    #[inline(always)]
+    pub fn seq(&self) -> u64 {
+        self.inner().seq.get()
+    }
+
+    pub fn id(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    #[inline(always)]
+    pub fn same(&self, other: &Node) -> bool {
+        self.0 == other.0
+    }
+
+    #[inline(always)]
+    pub fn edges(&self) -> &[Edge] {
+        // SAFETY: never changed after `new` while handles are out.
+        unsafe { &*self.inner().edges.get() }
+    }
+
+    #[inline(always)]
+    pub fn saved(&self) -> &[Saved] {
+        // SAFETY: cleared only by `release`, which no caller spans with this reference.
+        unsafe { &*self.inner().saved.get() }
+    }
+
+    #[inline(always)]
+    pub fn info(&self) -> Option<&Info> {
+        // SAFETY: changed only inside `with_info`, which no caller spans with this reference.
+        unsafe { (*self.inner().info.get()).as_deref() }
+    }
+
+    /// Calls `f` with the colder half, made if it is missing.
+    pub fn with_info<R>(&self, f: impl FnOnce(&mut Info) -> R) -> R {
+        // SAFETY: `f` is short and does not come back to this node's info.
+        f(unsafe { (*self.inner().info.get()).get_or_insert_default() })
+    }
+
+    pub fn is_released(&self) -> bool {
+        self.inner().freed.get()
+    }
+
+    /// Drops the saved values, after the node ran.
+    #[inline]
+    pub(crate) fn release(&self) {
+        if self.saved().iter().any(|s| !matches!(s, Saved::Absent)) {
+            self.inner().freed.set(true);
+        }
+        // SAFETY: no reference from `saved` is held by the caller.
+        let old = unsafe { std::mem::take(&mut *self.inner().saved.get()) };
+        drop(old);
+    }
+
+    pub(crate) fn forget_retained(&self, tensor: usize) {
+        self.with_info(|i| i.retained.retain(|r| r.1 != tensor));
+    }
+
+    /// PyTorch's name: `MulBackward0`.
+    pub fn name(&self) -> String {
+        match self.info().and_then(|i| i.rule.as_ref()) {
+            Some(rule) => rule.name(),
+            None => self.op().node_name().to_string(),
+        }
+    }
+
+    /// Fails if saved values were already released.
+    pub(crate) fn check_not_released(&self) -> Result<()> {
+        if self.is_released() {
+            bail!(
+                Runtime,
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Clone for Node {
+    #[inline(always)]
+    fn clone(&self) -> Node {
+        let r = &self.inner().refs;
+        r.set(r.get() + 1);
+        Node(self.0)
+    }
+}
+
+impl Drop for Node {
+    #[inline]
+    fn drop(&mut self) {
+        let r = &self.inner().refs;
+        let n = r.get() - 1;
+        r.set(n);
+        if n == 0 {
+            bury(self.0);
+        }
+    }
+}
+
+/// Frees a node and, one after the other, all that only it kept alive.
+fn bury(node: NonNull<Inner>) {
+    let mine = arena(|a| {
+        a.dead.push(node);
+        !std::mem::replace(&mut a.dropping, true)
+    });
+    if !mine {
+        return;
+    }
+    while let Some(slot) = arena(|a| a.dead.pop()) {
+        // SAFETY: its count is zero and it is on the list once. Dropping its edges and saved
+        // tensors may push more nodes to the list.
+        unsafe { std::ptr::drop_in_place(slot.as_ptr()) };
+        arena(|a| {
+            a.live -= 1;
+            a.free.push(slot);
+        });
+    }
+    arena(|a| a.dropping = false);
+}

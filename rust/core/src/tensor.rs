@@ -1,0 +1,599 @@
+//! The tensor handle: a counted pointer to storage, layout, dtype and autograd state.
+
+use crate::shape::{Layout, Shape, Strides};
+use crate::sync::guarded;
+use crate::tape::{Hook, Node};
+use crate::{DType, Result, Scalar, Storage, lazy};
+use std::cell::{Cell, UnsafeCell};
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
+/// A tensor. Cloning gives another handle to the same tensor, as assignment does in Python.
+///
+/// ```
+/// use wengert::Tensor;
+/// let x = Tensor::from_slice(&[1.0f32, 2.0, 3.0]).requires_grad_(true)?;
+/// let y = x.mul(&x)?.sum_all()?;
+/// y.backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// # Ok::<(), wengert::Error>(())
+/// ```
+pub struct Tensor(NonNull<Inner>);
+
+const REQUIRES_GRAD: u8 = 1; // of a leaf
+const RETAINS_GRAD: u8 = 2;
+const HOST_OWNED: u8 = 4;
+const WRAPPED: u8 = 8; // made of a Python number: weak in promotion
+const MULTI_VIEW: u8 = 16; // one of several views made by one call
+const NO_GRAD_VIEW: u8 = 32; // a view made while grad mode was off
+const OWN_VERSION: u8 = 64; // counts writes by itself (`x.data`)
+
+struct Inner {
+    refs: Cell<u32>,
+    dtype: Cell<DType>,
+    flags: Cell<u8>,
+    output: Cell<u16>,
+    host: Cell<*mut c_void>,
+    storage: UnsafeCell<Storage>,
+    layout: UnsafeCell<Layout>,
+    node: UnsafeCell<Option<Node>>,
+    base: UnsafeCell<Option<Tensor>>,
+    meta: UnsafeCell<Option<Box<Meta>>>,
+}
+
+/// The rarer half of a tensor's autograd state.
+#[derive(Default)]
+pub(crate) struct Meta {
+    pub grad: Option<Tensor>,
+    /// Hooks of a leaf (those of other tensors live at their node).
+    pub hooks: Vec<(u64, Hook)>,
+    /// Run after `.grad` of a leaf was updated.
+    pub post_hooks: Vec<(u64, Hook)>,
+    /// Which slot of which backward run this leaf has.
+    pub run: u32,
+    pub slot: u32,
+    /// Version of the storage when `node` was made (views only).
+    pub node_version: u32,
+    /// Writes through an alias that does not share the version of its storage.
+    pub own_version: u32,
+    /// The front end's object for the accumulator of this leaf, or null.
+    pub accumulator: usize,
+}
+
+/// What an embedding language attaches to tensors.
+pub struct Host {
+    /// Drops an object that a tensor owned. Called once, while the tensor is being freed.
+    pub release: fn(*mut c_void),
+}
+
+guarded!(slots: Vec<NonNull<Inner>> = Vec::new());
+guarded!(host: Option<Host> = None);
+guarded!(live: usize = 0);
+
+/// Registers the embedding language's callbacks.
+pub fn set_host(h: Host) {
+    host(|slot| *slot = Some(h));
+}
+
+/// How many tensors are alive, saved and internal ones included.
+pub fn live_tensors() -> usize {
+    live(|n| *n)
+}
+
+impl Tensor {
+    /// A tensor over given memory.
+    #[inline]
+    pub fn from_parts(storage: Storage, layout: Layout, dtype: DType) -> Tensor {
+        let slot = slots(Vec::pop).unwrap_or_else(|| Box::leak(Box::new_uninit()).into_ref());
+        live(|n| *n += 1);
+        // SAFETY: the slot is ours alone and holds no live value.
+        unsafe {
+            slot.as_ptr().write(Inner {
+                refs: Cell::new(1),
+                dtype: Cell::new(dtype),
+                flags: Cell::new(0),
+                output: Cell::new(0),
+                host: Cell::new(std::ptr::null_mut()),
+                storage: UnsafeCell::new(storage),
+                layout: UnsafeCell::new(layout),
+                node: UnsafeCell::new(None),
+                base: UnsafeCell::new(None),
+                meta: UnsafeCell::new(None),
+            });
+        }
+        Tensor(slot)
+    }
+
+    /// Uninitialised, row-major.
+    ///
+    /// # Errors
+    /// RuntimeError when the memory cannot be had.
+    #[inline]
+    pub fn empty(shape: &[usize], dtype: DType) -> Result<Tensor> {
+        let layout = Layout::contiguous(shape);
+        let storage = Storage::new(checked_bytes(shape, dtype)?)?;
+        Ok(Tensor::from_parts(storage, layout, dtype))
+    }
+
+    /// Uninitialised, with the given strides; the offset is chosen so that all elements fit.
+    pub(crate) fn empty_strided(shape: Shape, strides: Strides, dtype: DType) -> Result<Tensor> {
+        checked_bytes(&shape, dtype)?;
+        let mut layout = Layout::new(shape, strides, 0);
+        let mut count = 0;
+        if let Some((lo, hi)) = layout.extent() {
+            layout.offset = -lo;
+            count = (hi - lo + 1) as usize;
+        }
+        let storage = Storage::new(count * dtype.size())?;
+        Ok(Tensor::from_parts(storage, layout, dtype))
+    }
+
+    #[inline(always)]
+    fn inner(&self) -> &Inner {
+        // SAFETY: alive while a handle is.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline(always)]
+    pub fn dtype(&self) -> DType {
+        self.inner().dtype.get()
+    }
+
+    #[inline(always)]
+    pub fn layout(&self) -> &Layout {
+        // SAFETY: replaced only by `set_data`, which no caller spans with this reference.
+        unsafe { &*self.inner().layout.get() }
+    }
+
+    #[inline(always)]
+    pub fn shape(&self) -> &[usize] {
+        &self.layout().shape
+    }
+
+    /// Signed strides in elements.
+    #[inline(always)]
+    pub fn strides(&self) -> &[isize] {
+        &self.layout().strides
+    }
+
+    #[inline(always)]
+    pub fn ndim(&self) -> usize {
+        self.layout().ndim()
+    }
+
+    #[inline(always)]
+    pub fn numel(&self) -> usize {
+        self.layout().numel
+    }
+
+    #[inline(always)]
+    pub fn is_contiguous(&self) -> bool {
+        self.layout().contiguous
+    }
+
+    #[inline(always)]
+    pub fn storage(&self) -> &Storage {
+        // SAFETY: as for `layout`.
+        unsafe { &*self.inner().storage.get() }
+    }
+
+    /// Address of the first element; evaluates what is pending.
+    ///
+    /// # Errors
+    /// RuntimeError when evaluating needs memory that cannot be had.
+    #[inline(always)]
+    pub fn ptr(&self) -> Result<*mut u8> {
+        if self.storage().is_pending() {
+            lazy::force(self.storage())?;
+        }
+        Ok(self.ready_ptr())
+    }
+
+    /// As [`Tensor::ptr`], for a tensor known not to be pending.
+    #[inline(always)]
+    pub(crate) fn ready_ptr(&self) -> *mut u8 {
+        let offset = self.layout().offset * self.dtype().size() as isize;
+        self.storage().raw().wrapping_offset(offset)
+    }
+
+    /// True for the same tensor (not merely equal contents).
+    #[inline(always)]
+    pub fn same(&self, other: &Tensor) -> bool {
+        self.0 == other.0
+    }
+
+    /// An address that identifies the tensor while it lives.
+    pub fn id(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
+    /// True if this is the only handle, and no view shares the memory.
+    pub(crate) fn unique(&self) -> bool {
+        self.inner().refs.get() == 1 && self.storage().unique() && self.host().is_null()
+    }
+
+    pub fn refs(&self) -> u32 {
+        self.inner().refs.get()
+    }
+
+    #[inline(always)]
+    fn flag(&self, f: u8) -> bool {
+        self.inner().flags.get() & f != 0
+    }
+
+    #[inline(always)]
+    fn set_flag(&self, f: u8, on: bool) {
+        let old = self.inner().flags.get();
+        self.inner().flags.set(if on { old | f } else { old & !f });
+    }
+
+    /// True if gradients flow to this tensor.
+    #[inline(always)]
+    pub fn requires_grad(&self) -> bool {
+        self.flag(REQUIRES_GRAD)
+            || self.node().is_some()
+            || self.base().is_some_and(Tensor::requires_grad)
+    }
+
+    /// Created by the user, not by a recorded operation.
+    #[inline(always)]
+    pub fn is_leaf(&self) -> bool {
+        self.node().is_none()
+    }
+
+    pub(crate) fn set_leaf_grad(&self, on: bool) {
+        self.set_flag(REQUIRES_GRAD, on);
+    }
+
+    pub fn is_wrapped(&self) -> bool {
+        self.flag(WRAPPED)
+    }
+
+    pub fn set_wrapped(self) -> Tensor {
+        self.set_flag(WRAPPED, true);
+        self
+    }
+
+    pub(crate) fn retains(&self) -> bool {
+        self.flag(RETAINS_GRAD)
+    }
+
+    pub(crate) fn set_retains(&self, on: bool) {
+        self.set_flag(RETAINS_GRAD, on);
+    }
+
+    pub(crate) fn is_multi_view(&self) -> bool {
+        self.flag(MULTI_VIEW)
+    }
+
+    pub(crate) fn set_multi_view(&self) {
+        self.set_flag(MULTI_VIEW, true);
+    }
+
+    pub(crate) fn is_no_grad_view(&self) -> bool {
+        self.flag(NO_GRAD_VIEW)
+    }
+
+    pub(crate) fn set_no_grad_view(&self, on: bool) {
+        self.set_flag(NO_GRAD_VIEW, on);
+    }
+
+    /// The node that made this tensor (without bringing a view's history up to date).
+    #[inline(always)]
+    pub(crate) fn node(&self) -> Option<&Node> {
+        // SAFETY: replaced only by `set_node`, which no caller spans with this reference.
+        unsafe { (*self.inner().node.get()).as_ref() }
+    }
+
+    /// Which output of its node this is.
+    #[inline(always)]
+    pub fn output_nr(&self) -> usize {
+        self.inner().output.get() as usize
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_node(&self, node: Option<Node>, output: usize) {
+        self.inner().output.set(output as u16);
+        // SAFETY: no reference from `node` is alive across this call; the old node is dropped
+        // after the slot holds the new one.
+        let old = unsafe { std::mem::replace(&mut *self.inner().node.get(), node) };
+        drop(old);
+    }
+
+    /// The root tensor this one is a view of.
+    pub fn base(&self) -> Option<&Tensor> {
+        // SAFETY: replaced only by `set_base`, which no caller spans with this reference.
+        unsafe { (*self.inner().base.get()).as_ref() }
+    }
+
+    pub(crate) fn set_base(&self, base: Option<Tensor>) {
+        // SAFETY: as above.
+        let old = unsafe { std::mem::replace(&mut *self.inner().base.get(), base) };
+        drop(old);
+    }
+
+    /// Calls `f` with the rarer autograd state, made if it is missing.
+    pub(crate) fn with_meta<R>(&self, f: impl FnOnce(&mut Meta) -> R) -> R {
+        // SAFETY: `f` is short and does not come back to the same tensor's meta.
+        f(unsafe { (*self.inner().meta.get()).get_or_insert_default() })
+    }
+
+    /// The rarer autograd state, if there is any.
+    pub(crate) fn meta(&self) -> Option<&Meta> {
+        // SAFETY: changed only inside `with_meta`, which no caller spans with this reference.
+        unsafe { (*self.inner().meta.get()).as_deref() }
+    }
+
+    /// The accumulated gradient.
+    pub fn grad(&self) -> Option<Tensor> {
+        self.meta().and_then(|m| m.grad.clone())
+    }
+
+    /// Replaces the gradient, unchecked.
+    pub fn replace_grad(&self, grad: Option<Tensor>) {
+        let old = self.with_meta(|m| std::mem::replace(&mut m.grad, grad));
+        drop(old);
+    }
+
+    /// Another tensor with the same memory and the given layout; no history, no base.
+    #[inline]
+    pub fn alias(&self, layout: Layout) -> Tensor {
+        Tensor::from_parts(self.storage().clone(), layout, self.dtype())
+    }
+
+    /// A view: an alias that knows what it is a view of.
+    pub(crate) fn view_as_layout(&self, layout: Layout) -> Tensor {
+        let view = self.alias(layout);
+        view.set_base(Some(self.base().unwrap_or(self).clone()));
+        view
+    }
+
+    /// The same memory without history. Writes through either are seen by both.
+    pub fn detach(&self) -> Tensor {
+        self.alias(self.layout().clone())
+    }
+
+    /// Takes over memory, layout and dtype of `other`, keeping identity and autograd state.
+    pub fn set_data(&self, other: &Tensor) {
+        let (storage, layout) = (other.storage().clone(), other.layout().clone());
+        // SAFETY: callers hold no reference into this tensor.
+        unsafe {
+            let old = std::mem::replace(&mut *self.inner().storage.get(), storage);
+            *self.inner().layout.get() = layout;
+            drop(old);
+        }
+        self.inner().dtype.set(other.dtype());
+    }
+
+    /// Counts one in-place write; `version` starts at 0.
+    #[inline(always)]
+    pub fn bump_version(&self) {
+        if self.flag(OWN_VERSION) {
+            self.with_meta(|m| m.own_version += 1);
+        } else {
+            self.storage().bump_version();
+        }
+    }
+
+    #[inline(always)]
+    pub fn version(&self) -> u32 {
+        if self.flag(OWN_VERSION) {
+            return self.meta().map_or(0, |m| m.own_version);
+        }
+        self.storage().version()
+    }
+
+    /// `x.data`: the same memory without history, whose writes do not count as writes to `x`.
+    ///
+    /// # Errors
+    /// RuntimeError when evaluating needs memory that cannot be had.
+    pub fn data(&self) -> Result<Tensor> {
+        self.ptr()?;
+        let t = self.detach();
+        t.set_flag(OWN_VERSION, true);
+        Ok(t)
+    }
+
+    /// `x.detach()`: the same memory without history; a view of `x` for PyTorch's purposes.
+    pub fn detached(&self) -> Tensor {
+        self.detach()
+    }
+
+    /// Forgets the history: the tensor becomes a leaf that requires no gradient.
+    ///
+    /// # Errors
+    /// RuntimeError for views.
+    pub fn detach_(&self) -> Result<()> {
+        if self.base().is_some() {
+            crate::bail!(Runtime, "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.");
+        }
+        self.set_leaf_grad(false);
+        self.clear_history();
+        Ok(())
+    }
+
+    /// Drops the node that made this tensor.
+    pub fn clear_history(&self) {
+        if self.retains() {
+            if let Some(node) = self.node() {
+                node.forget_retained(self.id());
+            }
+            self.set_retains(false);
+        }
+        self.set_node(None, 0);
+    }
+
+    /// The node that made this tensor, brought up to date if it is a view.
+    pub fn grad_node(&self) -> Option<Node> {
+        crate::views::refresh(self);
+        self.node().cloned()
+    }
+
+    /// The front end's object for the accumulator of this leaf, or 0.
+    pub fn accumulator(&self) -> usize {
+        self.meta().map_or(0, |m| m.accumulator)
+    }
+
+    pub fn set_accumulator(&self, object: usize) {
+        self.with_meta(|m| m.accumulator = object);
+    }
+
+    /// The element at `offset` elements from the first, which must be that of a valid index of a
+    /// tensor that is not pending.
+    pub fn number_at(&self, offset: isize) -> Scalar {
+        debug_assert!(!self.storage().is_pending());
+        // SAFETY: the caller walks the shape; nothing is pending.
+        unsafe { self.read(offset) }
+    }
+
+    /// From now on others may write to this memory: what still has to read it is evaluated.
+    ///
+    /// # Errors
+    /// RuntimeError when evaluating needs memory that cannot be had.
+    pub fn share_memory_outside(&self) -> Result<()> {
+        lazy::before_write(self.storage())?;
+        self.storage().set_exported();
+        Ok(())
+    }
+
+    /// The embedding language's object for this tensor, or null.
+    #[inline(always)]
+    pub fn host(&self) -> *mut c_void {
+        self.inner().host.get()
+    }
+
+    /// Remembers the embedding language's object; `owned` says whether this tensor keeps it alive.
+    #[inline(always)]
+    pub fn set_host(&self, object: *mut c_void, owned: bool) {
+        self.inner().host.set(object);
+        self.set_flag(HOST_OWNED, owned);
+    }
+
+    pub fn host_owned(&self) -> bool {
+        self.flag(HOST_OWNED)
+    }
+
+    /// The handle as a pointer, its count kept; the inverse of [`Tensor::from_raw`].
+    pub fn into_raw(self) -> *mut c_void {
+        let p = self.0.as_ptr().cast();
+        std::mem::forget(self);
+        p
+    }
+
+    /// # Safety
+    /// `raw` came from [`Tensor::into_raw`] and is used up by this call.
+    pub unsafe fn from_raw(raw: *mut c_void) -> Tensor {
+        // SAFETY: `into_raw` gave a non-null pointer.
+        Tensor(unsafe { NonNull::new_unchecked(raw.cast()) })
+    }
+
+    /// Borrows a handle that [`Tensor::into_raw`] turned into the pointer stored at `slot`.
+    ///
+    /// # Safety
+    /// `*slot` came from `into_raw` and is not given up while the reference lives.
+    #[inline(always)]
+    pub unsafe fn from_raw_ref(slot: &*mut c_void) -> &Tensor {
+        // SAFETY: Tensor is one non-null pointer, as `*slot` is.
+        unsafe { &*(slot as *const *mut c_void).cast::<Tensor>() }
+    }
+
+    /// The element at `offset` elements from the first, as a number.
+    ///
+    /// # Safety
+    /// The offset is that of a valid index, and nothing is pending.
+    pub(crate) unsafe fn read(&self, offset: isize) -> Scalar {
+        use half::{bf16, f16};
+        let p = self.ready_ptr();
+        macro_rules! get {
+            ($t:ty) => {
+                // SAFETY: the caller's promise; `read_unaligned` as foreign memory may be odd.
+                unsafe { p.cast::<$t>().offset(offset).read_unaligned() }
+            };
+        }
+        match self.dtype() {
+            DType::Bool => Scalar::Bool(get!(u8) != 0),
+            DType::U8 => Scalar::Int(get!(u8) as i64),
+            DType::I8 => Scalar::Int(get!(i8) as i64),
+            DType::I16 => Scalar::Int(get!(i16) as i64),
+            DType::I32 => Scalar::Int(get!(i32) as i64),
+            DType::I64 => Scalar::Int(get!(i64)),
+            DType::U16 => Scalar::Int(get!(u16) as i64),
+            DType::U32 => Scalar::Int(get!(u32) as i64),
+            DType::U64 => Scalar::Int(get!(u64) as i64),
+            DType::F16 => Scalar::Float(get!(f16).to_f64()),
+            DType::BF16 => Scalar::Float(get!(bf16).to_f64()),
+            DType::F32 | DType::C64 => Scalar::Float(get!(f32) as f64),
+            DType::F64 | DType::C128 => Scalar::Float(get!(f64)),
+        }
+    }
+
+    /// Drops the handle's target when the last handle goes.
+    #[cold]
+    fn free(&mut self) {
+        if self.retains()
+            && let Some(node) = self.node()
+        {
+            node.forget_retained(self.id());
+        }
+        let (object, owned) = (self.host(), self.host_owned());
+        let slot = self.0;
+        live(|n| *n -= 1);
+        // SAFETY: the last handle; the slot is free for reuse after its value was dropped.
+        unsafe { std::ptr::drop_in_place(slot.as_ptr()) };
+        slots(|s| s.push(slot));
+        if owned && let Some(release) = host(|h| h.as_ref().map(|h| h.release)) {
+            release(object);
+        }
+    }
+}
+
+/// Size in bytes of a row-major tensor.
+///
+/// # Errors
+/// RuntimeError with PyTorch's sentence if it overflows.
+fn checked_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
+    let mut bytes = dtype.size();
+    let empty = shape.contains(&0);
+    for &s in shape {
+        bytes = match bytes.checked_mul(s.max(1)) {
+            Some(b) if b <= isize::MAX as usize => b,
+            _ => crate::bail!(
+                Runtime,
+                "Storage size calculation overflowed with sizes={}",
+                crate::shape::show(shape)
+            ),
+        };
+    }
+    Ok(if empty { 0 } else { bytes })
+}
+
+/// `Box::leak` gives `&mut MaybeUninit`; this names the step to a raw slot.
+trait IntoRef<T> {
+    fn into_ref(self) -> NonNull<T>;
+}
+impl<T> IntoRef<T> for &mut std::mem::MaybeUninit<T> {
+    fn into_ref(self) -> NonNull<T> {
+        NonNull::from(self).cast()
+    }
+}
+
+impl Clone for Tensor {
+    #[inline(always)]
+    fn clone(&self) -> Tensor {
+        let r = &self.inner().refs;
+        r.set(r.get() + 1);
+        Tensor(self.0)
+    }
+}
+
+impl Drop for Tensor {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let r = &self.inner().refs;
+        let n = r.get() - 1;
+        r.set(n);
+        if n == 0 {
+            self.free();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Views and in-place writes: how the history of a tensor is rewritten when memory that it shares
+//! changes (`CopySlices`), and how a view's history is brought up to date.
+
+use crate::mode::grad_enabled;
+use crate::ops::{self, Id};
+use crate::record::edge_of;
+use crate::shape::Layout;
+use crate::tape::{Edge, Info, Meta, Node, Rule};
+use crate::value::Value;
+use crate::{Result, Tensor, bail, vjp};
+use smallvec::{SmallVec, smallvec};
+use std::rc::Rc;
+
+/// A handle to the tensor with this id, which must be alive.
+pub(crate) fn tensor_from_id(id: usize) -> Tensor {
+    // SAFETY: ids are kept only by nodes, and a tensor that dies takes its id back first.
+    let borrowed = std::mem::ManuallyDrop::new(unsafe { Tensor::from_raw(id as *mut _) });
+    (*borrowed).clone()
+}
+
+/// Brings the history of a view up to date after its base was written to.
+#[inline]
+pub(crate) fn refresh(t: &Tensor) {
+    if let Some(base) = t.base() {
+        let seen = t.meta().map_or(0, |m| m.node_version);
+        if seen != t.version() {
+            regenerate(t, &base.clone());
+        }
+    }
+}
+
+/// Declares the history of a view to be of its present version.
+pub(crate) fn mark_fresh(t: &Tensor) {
+    if t.base().is_some() {
+        let version = t.version();
+        t.with_meta(|m| m.node_version = version);
+    }
+}
+
+#[cold]
+fn regenerate(t: &Tensor, base: &Tensor) {
+    mark_fresh(t);
+    if base.requires_grad() {
+        let node = as_strided_node(base, t);
+        t.set_node(Some(node), 0);
+    }
+}
+
+/// The node of `base.as_strided(...)` that gives the view `t`.
+fn as_strided_node(base: &Tensor, t: &Tensor) -> Node {
+    let node = Node::new(Id::AS_STRIDED, smallvec![edge_of(base)], SmallVec::new());
+    let sizes: Vec<i64> = t.shape().iter().map(|&s| s as i64).collect();
+    let strides: Vec<i64> = t.strides().iter().map(|&s| s as i64).collect();
+    let offset = t.layout().offset - base.layout().offset;
+    node.with_info(|i| {
+        *i = Info {
+            args: vec![
+                Value::None,
+                Value::from(&sizes[..]),
+                Value::from(&strides[..]),
+                Value::Int(offset as i64),
+            ],
+            inputs: smallvec![Meta::from(base)],
+            outputs: smallvec![Meta::from(t)],
+            ..Info::default()
+        }
+    });
+    node
+}
+
+/// PyTorch's refusals of in-place writes, where grad mode is on. `recorded`: some input of the
+/// write requires a gradient.
+pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
+    if !recorded {
+        return Ok(());
+    }
+    if let Some(base) = x.base() {
+        if x.is_no_grad_view() {
+            bail!(
+                Runtime,
+                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+            );
+        }
+        if x.is_multi_view() {
+            let name = x.node().map_or("UnbindBackward0".to_string(), Node::name);
+            bail!(
+                Runtime,
+                "Output {} of {name} is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
+                x.output_nr()
+            );
+        }
+        if base.is_leaf() && base.requires_grad() {
+            bail!(
+                Runtime,
+                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+            );
+        }
+    } else if x.is_leaf() && x.requires_grad() {
+        bail!(
+            Runtime,
+            "a leaf Variable that requires grad is being used in an in-place operation."
+        );
+    }
+    Ok(())
+}
+
+/// Makes `node` (whose first input is the old `x`) the newest history of `x`, and of its base.
+pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
+    let Some(base) = x.base().cloned() else {
+        move_retained(x, &node);
+        x.set_node(Some(node), 0);
+        return Ok(());
+    };
+    let mut edges: SmallVec<[Edge; 2]> = smallvec![edge_of(&base)];
+    let inner: Vec<Edge> = node.edges().iter().skip(1).map(copy_edge).collect();
+    edges.extend(inner);
+    let rule = CopySlices { inner: node, base: base.layout().clone(), view: x.layout().clone() };
+    let copy = Node::new(Id::AS_STRIDED, edges, SmallVec::new());
+    copy.with_info(|i| {
+        i.rule = Some(Rc::new(rule));
+        i.outputs.push(Meta::from(&base));
+    });
+    move_retained(&base, &copy);
+    base.set_node(Some(copy), 0);
+    regenerate(x, &base);
+    Ok(())
+}
+
+/// `retain_grad` follows the tensor to its newest history.
+fn move_retained(t: &Tensor, node: &Node) {
+    if t.retains() {
+        if let Some(old) = t.node() {
+            old.forget_retained(t.id());
+        }
+        node.with_info(|i| i.retained.push((0, t.id())));
+    }
+}
+
+fn copy_edge(e: &Edge) -> Edge {
+    match e {
+        Edge::None => Edge::None,
+        Edge::Leaf(t) => Edge::Leaf(t.clone()),
+        Edge::Node(n, k) => Edge::Node(n.clone(), *k),
+    }
+}
+
+/// Backward of a write to a part of a tensor: the gradient of that part goes through the write's
+/// own rule, the rest passes unchanged.
+struct CopySlices {
+    inner: Node,
+    base: Layout,
+    view: Layout,
+}
+
+impl Rule for CopySlices {
+    fn name(&self) -> String {
+        "CopySlices".into()
+    }
+
+    fn apply(&self, _node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        let n = self.inner.edges().len();
+        let Some(Some(g)) = grads.first() else { return Ok(vec![None; n]) };
+        let part = ops::strided::part_of(g, &self.base, &self.view)?;
+        let wanted = self.inner.edges().iter().enumerate();
+        let wanted = wanted.fold(1, |m, (i, e)| m | (!matches!(e, Edge::None) as u32) << i);
+        let mut out: Vec<Option<Tensor>> =
+            vjp::apply(&self.inner, &[Some(part.clone())], wanted)?.into_iter().collect();
+        let new = match out.first_mut().and_then(Option::take) {
+            Some(t) => t,
+            None => Tensor::zeros(part.shape(), part.dtype())?,
+        };
+        if let Some(first) = out.first_mut() {
+            *first = Some(ops::strided::with_part(g, &new, &self.base, &self.view)?);
+        }
+        Ok(out)
+    }
+}
+
+/// Finishes a view made by an operation: remembers how it came to be.
+pub(crate) fn made(view: &Tensor) {
+    mark_fresh(view);
+    view.set_no_grad_view(!grad_enabled());
+}

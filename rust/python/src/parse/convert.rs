@@ -1,0 +1,175 @@
+//! Objects that fit, turned into values.
+
+use super::obj::{Items, NotIndex, Number, Obj};
+use super::{Frame, Slot};
+use crate::errors::{Raised, set_error};
+use pyo3::ffi;
+use smallvec::{SmallVec, smallvec};
+use std::ffi::CStr;
+use wengert::error::Kind;
+use wengert::schema::{Param, Schema, Type};
+use wengert::{Error, Scalar, Tensor, Value};
+
+/// Sets a Python exception.
+#[cold]
+pub(super) fn raise(kind: Kind, message: String) -> Raised {
+    set_error(&Error::new(kind, message));
+    Raised
+}
+
+/// The value of parameter `i`.
+#[inline]
+pub(super) fn value(
+    slot: &Slot,
+    param: &Param,
+    i: usize,
+    schema: &Schema,
+    frame: &Frame,
+) -> Result<Value, Raised> {
+    let given = match *slot {
+        Slot::Default => return Ok(param.default.as_ref().map_or(Value::None, |d| d.value())),
+        Slot::Row => return ints(Items::Fixed(frame.args), param, frame),
+        Slot::Given(given) => given,
+    };
+    if given.is_none() {
+        return Ok(Value::None);
+    }
+    let value = match param.ty {
+        Type::Tensor => given.tensor().map(Value::from),
+        Type::Operand => match given.tensor() {
+            Some(tensor) => Some(Value::from(tensor)),
+            None => Some(Value::Number(number(given)?)),
+        },
+        Type::Tensors => match given.items() {
+            Some(items) => {
+                let this = frame.this_index(schema);
+                let argument = i - this.is_some_and(|this| this < i) as usize;
+                Some(Value::Tensors(tensors(items, argument)?))
+            }
+            None => None,
+        },
+        Type::Number => Some(Value::Number(number(given)?)),
+        Type::Int => Some(Value::Int(int(given)?)),
+        Type::Float => Some(Value::Number(Scalar::Float(float(given)?))),
+        Type::Bool => Some(Value::Bool(given.truth()?)),
+        Type::Ints(_) => Some(match given.items() {
+            Some(items) => ints(items, param, frame)?,
+            None => Value::Ints(smallvec![int(given)?]),
+        }),
+        Type::DType => given.dtype().map(Value::DType),
+        Type::Str => given.text().map(|s| Value::Str(s.into())),
+    };
+    value.ok_or_else(|| unfit(param, frame))
+}
+
+/// Not an argument of this type after all: a method called on something else, a str that is not
+/// Unicode.
+#[cold]
+fn unfit(param: &Param, frame: &Frame) -> Raised {
+    let (name, ty) = (frame.shown_name(param), param.type_name());
+    raise(Kind::Type, format!("{}(): argument '{name}' must be {ty}", frame.name))
+}
+
+#[inline]
+fn number(given: Obj) -> Result<Scalar, Raised> {
+    match given.number() {
+        Some(Number::Float) => given.double().map(Scalar::Float),
+        Some(Number::Bool) => given.truth().map(Scalar::Bool),
+        Some(Number::Int) => match given.index() {
+            Ok(v) => Ok(Scalar::Int(v)),
+            Err(NotIndex::TooSmall) => Err(overflow(c"can't convert negative int to unsigned")),
+            Err(NotIndex::Raised) => Err(Raised),
+            Err(_) => Err(overflow(c"int too big to convert")),
+        },
+        Some(Number::Complex) => Err(no_complex()),
+        None => item(given),
+    }
+}
+
+/// The number in a 0-d tensor.
+fn item(given: Obj) -> Result<Scalar, Raised> {
+    let Some(tensor) = given.tensor() else {
+        return Err(raise(Kind::Type, "expected a number".into()));
+    };
+    if tensor.dtype().is_complex() {
+        return Err(no_complex());
+    }
+    tensor.item().map_err(|e| {
+        set_error(&e);
+        Raised
+    })
+}
+
+#[cold]
+fn no_complex() -> Raised {
+    raise(Kind::NotImplemented, "complex numbers are not supported".into())
+}
+
+#[cold]
+fn overflow(message: &CStr) -> Raised {
+    // SAFETY: the interpreter's lock is held; the text ends in 0.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_OverflowError, message.as_ptr()) };
+    Raised
+}
+
+/// Unlike [`number`], takes ints beyond 64 bits.
+fn float(given: Obj) -> Result<f64, Raised> {
+    match given.number() {
+        Some(Number::Int | Number::Float) => given.double(),
+        _ => number(given).map(Scalar::to_f64),
+    }
+}
+
+#[inline]
+fn int(given: Obj) -> Result<i64, Raised> {
+    given.index().map_err(|error| match error {
+        NotIndex::Raised => Raised,
+        NotIndex::Type => raise(Kind::Type, "expected an int".into()),
+        NotIndex::TooLarge | NotIndex::TooSmall => raise(Kind::Value, TOO_LARGE.into()),
+    })
+}
+
+const TOO_LARGE: &str = "Overflow when unpacking long long";
+
+#[inline]
+fn ints(items: Items, param: &Param, frame: &Frame) -> Result<Value, Raised> {
+    let mut out = SmallVec::new();
+    // Asks for each item anew: an `__index__` may change the list.
+    while let Some(item) = items.get(out.len()) {
+        match item.index() {
+            Ok(v) => out.push(v),
+            Err(NotIndex::Raised) => return Err(Raised),
+            Err(error) => return Err(bad_item(error, item, out.len(), param, frame)),
+        }
+    }
+    Ok(Value::Ints(out))
+}
+
+#[cold]
+fn bad_item(error: NotIndex, item: Obj, at: usize, param: &Param, frame: &Frame) -> Raised {
+    let why = match error {
+        NotIndex::Type => format!("type must be tuple of ints,but got {}", item.class_name()),
+        _ => TOO_LARGE.into(),
+    };
+    let message = format!(
+        "{}(): argument '{}' failed to unpack the object at pos {} with error \"{why}\"",
+        frame.name,
+        frame.shown_name(param),
+        at + 1,
+    );
+    raise(Kind::Type, message)
+}
+
+fn tensors(items: Items, argument: usize) -> Result<Vec<Tensor>, Raised> {
+    let mut out = Vec::with_capacity(items.len());
+    while let Some(item) = items.get(out.len()) {
+        let Some(tensor) = item.tensor() else {
+            let (at, class) = (out.len(), item.class_name());
+            let message =
+                format!("expected Tensor as element {at} in argument {argument}, but got {class}");
+            return Err(raise(Kind::Type, message));
+        };
+        out.push(tensor.clone());
+    }
+    Ok(out)
+}
