@@ -104,7 +104,7 @@ def first_sentence(error):
     text = str(error).strip().split("\n")[0]
     text = re.split(r"(?<=[^.][.!?]) (?=[A-Z])", text)[0]
     # Python's own words for a wrong call carry the name of the module or class.
-    text = re.sub(r"\b(wengert|torch)(\._\w+)*\.", "", text)
+    text = re.sub(r"\bwengert(\._\w+)*", "torch", text)
     return f"{type(error).__name__}: {text.rstrip('.')}"
 
 
@@ -142,7 +142,9 @@ class Arg:
 
     def leaf(self, module, widen=False):
         """The tensor that owns the memory."""
-        base = self.base.astype(np.float64) if widen and self.base.dtype == np.float32 else self.base
+        base = (
+            self.base.astype(np.float64) if widen and self.base.dtype == np.float32 else self.base
+        )
         tensor = module.tensor(base.copy())
         return tensor.requires_grad_() if self.grad else tensor
 
@@ -304,10 +306,12 @@ def scenario(story):
 def told(story, module, kwargs):
     """What a story yields, each with its line: a later line may change a tensor in place."""
     telling = story(module, **kwargs)
-    return [
-        (telling.gi_frame.f_lineno, [snapshot(value) for value in flatten(values)])
-        for values in telling
-    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [
+            (telling.gi_frame.f_lineno, [snapshot(value) for value in flatten(values)])
+            for values in telling
+        ]
 
 
 def snapshot(value):

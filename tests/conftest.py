@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import compare
 import hypothesis
 import pytest
+
+import compare
 
 hypothesis.settings.register_profile(
     "ci",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from compare import LAYOUTS, Arg
 from hypothesis import strategies as st
+
+from compare import LAYOUTS, Arg
 
 FLOATS = ("float32", "float64")
 INTEGERS = ("int64", "int32")
@@ -73,7 +74,7 @@ def args(draw, shape=None, dtype=None, domain=(-4.0, 4.0), specials=False, layou
 
 
 def dims_of(draw, ndim, one=False):
-    """A dim, a tuple of distinct dims or None, counted from either end; now and then a wrong one."""
+    """A dim, several or None, counted from either end; now and then a wrong one."""
     if draw(st.integers(0, 19)) == 0:
         return ndim + 1
     if not ndim:

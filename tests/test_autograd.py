@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+
 from compare import caught, scenario, warned
 
 
@@ -13,7 +14,13 @@ def test_flags(t):
     y = x * 2
     yield x.requires_grad, x.is_leaf, x.grad_fn, x.grad, y.requires_grad, y.is_leaf, y
     z = t.ones(2)
-    yield z.is_leaf, z.requires_grad, (z * 2).is_leaf, (z + x).requires_grad, z.requires_grad_() is z
+    yield (
+        z.is_leaf,
+        z.requires_grad,
+        (z * 2).is_leaf,
+        (z + x).requires_grad,
+        z.requires_grad_() is z,
+    )
     z.requires_grad = False
     yield z, z.requires_grad_(True), z.requires_grad_(False)
     # Never differentiable.
@@ -70,9 +77,10 @@ def test_backward_with_a_gradient(t):
 def test_backward_refuses(t):
     x = t.ones(2, requires_grad=True)
     for call in (
-        lambda: (x * 2).backward(), lambda: t.ones(1).backward(), lambda: t.ones(2).sum().backward(),
-        lambda: (x * 2).backward(t.ones(3)), lambda: (x * 2).backward(t.ones(2, 1)),
-        lambda: x.sum().backward(t.ones(2)), lambda: (x * 2).backward("no"),
+        lambda: (x * 2).backward(), lambda: t.ones(1).backward(),
+        lambda: t.ones(2).sum().backward(), lambda: (x * 2).backward(t.ones(3)),
+        lambda: (x * 2).backward(t.ones(2, 1)), lambda: x.sum().backward(t.ones(2)),
+        lambda: (x * 2).backward("no"),
         lambda: x.sum().backward(inputs=[]), lambda: x.detach().sum().backward(),
         lambda: x.sum().backward(nothing=1), lambda: t.autograd.backward([]),
         lambda: t.autograd.backward([x * 2]), lambda: x.sum().backward(inputs=[t.ones(1)]),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from compare import caught, scenario
 
 
@@ -72,14 +73,18 @@ def test_like(t):
 @pytest.mark.parametrize(
     "args",
     [
-        (5,), (0,), (2, 7), (0, 10, 3), (5, 0, -1), (5, 0, -2), (1.5,), (0, 1, 0.1), (0.0, 1.0, 0.3),
-        (-1, 1, 0.25), (10, 0, -2.5), (1, 1), (2**33, 2**33 + 3), (0, 100_000), (0.0, 1e5),
+        (5,), (0,), (2, 7), (0, 10, 3), (5, 0, -1), (5, 0, -2), (1.5,), (0, 1, 0.1),
+        (0.0, 1.0, 0.3), (-1, 1, 0.25), (10, 0, -2.5), (1, 1),
+        (2**33, 2**33 + 3), (0, 100_000), (0.0, 1e5),
     ],
 )  # fmt: skip
 @scenario
 def test_arange(t, args):
-    yield t.arange(*args), t.arange(*args, dtype=t.float64), t.arange(*args, dtype=t.int32 if
-                                                                      max(args) < 2**31 else None)
+    yield (
+        t.arange(*args),
+        t.arange(*args, dtype=t.float64),
+        t.arange(*args, dtype=t.int32 if max(args) < 2**31 else None),
+    )
     if len(args) == 3:
         yield t.arange(start=args[0], end=args[1], step=args[2])
 

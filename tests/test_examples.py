@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from compare import candidate, count
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from compare import torch
 
 pytestmark = pytest.mark.wengert_only
@@ -58,7 +59,9 @@ def test_everything_is_documented(wt):
     bare = [
         name
         for name in dir(wt)
-        if not name.startswith("_") and callable(getattr(wt, name)) and not getattr(wt, name).__doc__
+        if not name.startswith("_")
+        and callable(getattr(wt, name))
+        and not getattr(wt, name).__doc__
     ]
     assert not bare
 

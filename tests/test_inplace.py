@@ -1,6 +1,7 @@
 """In-place forms: identity, version counters, refusals, and what backward says afterwards."""
 
 import pytest
+
 from compare import caught, scenario
 
 UNARY = "exp sin cos tanh sigmoid sqrt rsqrt log abs neg relu erf tan atan floor".split()

@@ -1,8 +1,9 @@
 """cat and stack."""
 
-from compare import check, scenario
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import check, scenario
 from strategies import args, dims_of, dtypes, shapes
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from compare import Arg, check, scenario
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import Arg, check, scenario
 from strategies import args, floats, layouts, numbers, seeds
 
 dims = st.sampled_from([0, 1, 2, 3, 5, 8, 17])

@@ -1,9 +1,10 @@
 """Every pointwise op: as function, method and in-place form, on every dtype and layout."""
 
 import pytest
-from compare import check, scenario
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import check, scenario
 from strategies import args, broadcast_pair, dtypes, floats
 
 # name: the interval that ordinary arguments are drawn from (edges and NaN come on top)

@@ -1,9 +1,10 @@
 """What `repr`, `str`, `format` give, to the character."""
 
 import numpy as np
-from compare import Arg, candidate, check, count, scenario, torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import Arg, candidate, check, count, scenario, torch
 from strategies import DTYPES, args, dtypes, numbers, seeds, shapes
 
 OPTIONS = st.fixed_dictionaries(

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from compare import check, scenario
 from strategies import DTYPES
 

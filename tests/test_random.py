@@ -4,9 +4,10 @@ import os
 from hashlib import md5
 
 import pytest
-from compare import candidate, count, scenario, to_numpy, torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import candidate, count, scenario, to_numpy, torch
 
 DEEP = os.environ.get("HYPOTHESIS_PROFILE") == "deep"
 # Every size in which a vector loop can end, then coarser; every one of them in deep runs.

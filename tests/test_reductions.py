@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from compare import check, scenario
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import check, scenario
 from strategies import args, dims_of, dtypes, floats, shapes
 
 # name: does it take several dims

@@ -2,19 +2,28 @@
 
 import numpy as np
 import pytest
-from compare import Arg, check, scenario, torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from compare import Arg, check, scenario, torch
 from strategies import args, dims_of, numbers, shapes
 
 FORMS = {
     "reshape": lambda t, x: (x.reshape(4, 6), x.reshape((2, -1)), t.reshape(x, (-1,))),
     "view": lambda t, x: (x.view(6, 4), x.view(-1), x.view((2, 12)), x.view(2, 3, 4, 1)),
-    "transpose": lambda t, x: (x.transpose(0, 2), t.transpose(x, -1, 1), x.transpose(dim0=0, dim1=1)),
+    "transpose": lambda t, x: (
+        x.transpose(0, 2),
+        t.transpose(x, -1, 1),
+        x.transpose(dim0=0, dim1=1),
+    ),
     "permute": lambda t, x: (x.permute(2, 0, 1), x.permute((1, -1, 0)), t.permute(x, (0, 2, 1))),
     "t": lambda t, x: (x[0].t(), t.t(x[1]), x[0, 0].t()),
     "T": lambda t, x: (x[0].T, x.mT),
-    "expand": lambda t, x: (x[:1].expand(5, 3, 4), x.expand(2, -1, 3, 4), x[:, :1].expand((2, 6, 4))),
+    "expand": lambda t, x: (
+        x[:1].expand(5, 3, 4),
+        x.expand(2, -1, 3, 4),
+        x[:, :1].expand((2, 6, 4)),
+    ),
     "expand_as": lambda t, x: x[:1].expand_as(x),
     "squeeze": lambda t, x: (x[:1].squeeze(), x[:, :1].squeeze(1), x.squeeze(0), x.squeeze((0, 1))),
     "unsqueeze": lambda t, x: (x.unsqueeze(0), x.unsqueeze(-1), t.unsqueeze(x, 2)),
