@@ -45,11 +45,27 @@ macro_rules! slice {
 macro_rules! for_floats {
     ($t:expr, $what:literal, |$out:ident| $body:expr) => {
         match $t.dtype() {
-            DType::F32 => { let $out = slice!($t, f32); $body }
-            DType::F64 => { let $out = slice!($t, f64); $body }
-            DType::F16 => { let $out = slice!($t, f16); $body }
-            DType::BF16 => { let $out = slice!($t, bf16); $body }
-            d => bail!(NotImplemented, concat!("\"", $what, "\" not implemented for '{}'"), d.scalar_name()),
+            DType::F32 => {
+                let $out = slice!($t, f32);
+                $body
+            }
+            DType::F64 => {
+                let $out = slice!($t, f64);
+                $body
+            }
+            DType::F16 => {
+                let $out = slice!($t, f16);
+                $body
+            }
+            DType::BF16 => {
+                let $out = slice!($t, bf16);
+                $body
+            }
+            d => bail!(
+                NotImplemented,
+                concat!("\"", $what, "\" not implemented for '{}'"),
+                d.scalar_name()
+            ),
         }
     };
 }
@@ -57,11 +73,26 @@ macro_rules! for_floats {
 macro_rules! for_numbers {
     ($t:expr, $what:literal, |$out:ident| $body:expr) => {
         match $t.dtype() {
-            DType::I64 => { let $out = slice!($t, i64); $body }
-            DType::I32 => { let $out = slice!($t, i32); $body }
-            DType::I16 => { let $out = slice!($t, i16); $body }
-            DType::I8 => { let $out = slice!($t, i8); $body }
-            DType::U8 => { let $out = slice!($t, u8); $body }
+            DType::I64 => {
+                let $out = slice!($t, i64);
+                $body
+            }
+            DType::I32 => {
+                let $out = slice!($t, i32);
+                $body
+            }
+            DType::I16 => {
+                let $out = slice!($t, i16);
+                $body
+            }
+            DType::I8 => {
+                let $out = slice!($t, i8);
+                $body
+            }
+            DType::U8 => {
+                let $out = slice!($t, u8);
+                $body
+            }
             _ => for_floats!($t, $what, |$out| $body),
         }
     };
@@ -73,7 +104,9 @@ macro_rules! for_numbers {
 /// NotImplementedError for dtypes that are not floating.
 pub fn uniform(t: &Tensor, from: f64, to: f64) -> Result<()> {
     fill(t, |t| {
-        for_floats!(t, "check_uniform_bounds", |out| with_generator(|g| g.fill_uniform(out, from, to)));
+        for_floats!(t, "check_uniform_bounds", |out| with_generator(
+            |g| g.fill_uniform(out, from, to)
+        ));
         Ok(())
     })
 }
@@ -87,7 +120,11 @@ pub fn normal(t: &Tensor, mean: f64, std: f64) -> Result<()> {
         bail!(Runtime, "normal expects std >= 0.0, but found std {std}");
     }
     fill(t, |t| {
-        for_floats!(t, "normal_kernel_cpu", |out| with_generator(|g| g.fill_normal(out, mean, std)));
+        for_floats!(
+            t,
+            "normal_kernel_cpu",
+            |out| with_generator(|g| g.fill_normal(out, mean, std))
+        );
         Ok(())
     })
 }

@@ -394,18 +394,16 @@ impl Tensor {
         Ok(t)
     }
 
-    /// `x.detach()`: the same memory without history; a view of `x` for PyTorch's purposes.
-    pub fn detached(&self) -> Tensor {
-        self.detach()
-    }
-
     /// Forgets the history: the tensor becomes a leaf that requires no gradient.
     ///
     /// # Errors
     /// RuntimeError for views.
     pub fn detach_(&self) -> Result<()> {
         if self.base().is_some() {
-            crate::bail!(Runtime, "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.");
+            crate::bail!(
+                Runtime,
+                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+            );
         }
         self.set_leaf_grad(false);
         self.clear_history();

@@ -174,7 +174,9 @@ fn cpp_name(t: &Tensor) -> &'static str {
 unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {
     slot(|| {
         let Some(new) = (if v.is_null() { None } else { tensor_ref(v) }) else {
-            return Err(err!(Type, "Variable data has to be a tensor, but got something else").into());
+            return Err(
+                err!(Type, "Variable data has to be a tensor, but got something else").into()
+            );
         };
         // SAFETY: a setter of the type: `o` is a tensor.
         let t = unsafe { known(o) };

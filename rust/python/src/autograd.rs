@@ -77,7 +77,10 @@ fn hook_of(f: Py<PyAny>) -> Hook {
             Some(t) => Ok(Some(t.clone())),
             None => {
                 let name = out.bind(py).get_type().name().map_err(from_python)?.to_string();
-                Err(Error::new(Kind::Type, format!("expected Variable, but hook returned '{name}'")))
+                Err(Error::new(
+                    Kind::Type,
+                    format!("expected Variable, but hook returned '{name}'"),
+                ))
             }
         }
     })

@@ -35,7 +35,11 @@ struct Export {
     strides: Vec<ffi::Py_ssize_t>,
 }
 
-pub unsafe extern "C" fn get(o: *mut ffi::PyObject, view: *mut ffi::Py_buffer, flags: c_int) -> c_int {
+pub unsafe extern "C" fn get(
+    o: *mut ffi::PyObject,
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+) -> c_int {
     slot(|| {
         // SAFETY: a slot of the type: `o` is a tensor, `view` is to be filled.
         unsafe {

@@ -2,7 +2,8 @@
 
 use crate::convert::{Arg, Ret, py_result};
 use crate::dtypes::{self, dtype_of};
-use crate::errors::{Raised, check, slot};
+use crate::errors::{Raised, slot};
+use crate::ignored::Cleaned;
 use crate::number::scalar_of;
 use crate::object::{tensor_ref, wrap};
 use crate::parse::bind_schema;
@@ -69,8 +70,7 @@ fn like(a: &Args, i: usize) -> wengert::Result<(Tensor, DType)> {
 }
 
 fn size_arg(v: i64, name: &str) -> wengert::Result<usize> {
-    usize::try_from(v)
-        .map_err(|_| err!(Runtime, "{name} must be greater or equal to 0, got {v}"))
+    usize::try_from(v).map_err(|_| err!(Runtime, "{name} must be greater or equal to 0, got {v}"))
 }
 
 fn random_tensor(
@@ -83,10 +83,7 @@ fn random_tensor(
     finish(t, a, 2)
 }
 
-fn random_like(
-    a: &Args,
-    fill: impl Fn(&Tensor) -> wengert::Result<()>,
-) -> wengert::Result<Tensor> {
+fn random_like(a: &Args, fill: impl Fn(&Tensor) -> wengert::Result<()>) -> wengert::Result<Tensor> {
     let (t, _) = like(a, 1)?;
     fill(&t)?;
     t.reset_version();
@@ -220,8 +217,8 @@ const CREATORS: &[Creator] = &[
         schema: "randperm(int n, *, ScalarType? dtype=None, bool requires_grad=False) -> Tensor",
         run: |a| {
             let n = a.int(0)?;
-            let n = usize::try_from(n)
-                .map_err(|_| err!(Runtime, "n must be non-negative, got{n}"))?;
+            let n =
+                usize::try_from(n).map_err(|_| err!(Runtime, "n must be non-negative, got{n}"))?;
             finish(random::permutation(n, a.opt_dtype(1)?.unwrap_or(DType::I64))?, a, 2)
         },
     },
@@ -245,15 +242,14 @@ fn named() -> &'static [Named] {
             let schema = Schema::parse(c.schema);
             match out.iter_mut().find(|n| n.name == schema.name) {
                 Some(n) => n.overloads.push((schema, c.run)),
-                None => out.push(Named { name: schema.name.clone(), overloads: vec![(schema, c.run)] }),
+                None => {
+                    out.push(Named { name: schema.name.clone(), overloads: vec![(schema, c.run)] })
+                }
             }
         }
         out
     })
 }
-
-/// Keywords that choose nothing on a CPU.
-const IGNORED: [&str; 5] = ["device", "layout", "pin_memory", "memory_format", "generator"];
 
 unsafe extern "C" fn create<const I: usize>(
     _module: Obj,
@@ -272,62 +268,6 @@ unsafe extern "C" fn create<const I: usize>(
             wrap((entry.overloads[which].1)(&Args(&values))?)
         }
     })
-}
-
-/// The arguments without those that are ignored here.
-struct Cleaned(Option<(Vec<Obj>, Obj)>);
-
-impl Cleaned {
-    unsafe fn new(args: *const Obj, n: usize, kw: Obj) -> Result<Cleaned, Raised> {
-        // SAFETY: the arguments as the interpreter gave them.
-        unsafe {
-            if kw.is_null() {
-                return Ok(Cleaned(None));
-            }
-            let py = Python::assume_attached();
-            let total = ffi::PyTuple_GET_SIZE(kw);
-            let mut kept = std::slice::from_raw_parts(args, n).to_vec();
-            let mut names: Vec<Obj> = Vec::new();
-            for i in 0..total {
-                let name = ffi::PyTuple_GET_ITEM(kw, i);
-                let value = *args.add(n + i as usize);
-                let text = Bound::from_borrowed_ptr(py, name).to_string();
-                if !IGNORED.contains(&text.as_str()) {
-                    names.push(name);
-                    kept.push(value);
-                } else if text == "device" {
-                    let r = crate::call_python("wengert._types", "_check_device", &[value])?;
-                    ffi::Py_DECREF(r);
-                }
-            }
-            if names.len() as isize == total {
-                return Ok(Cleaned(None));
-            }
-            let tuple = check(ffi::PyTuple_New(names.len() as isize))?;
-            for (i, &name) in names.iter().enumerate() {
-                ffi::Py_INCREF(name);
-                ffi::PyTuple_SET_ITEM(tuple, i as isize, name);
-            }
-            Ok(Cleaned(Some((kept, tuple))))
-        }
-    }
-
-    fn args(&self, given: *const Obj) -> *const Obj {
-        self.0.as_ref().map_or(given, |c| c.0.as_ptr())
-    }
-
-    fn names(&self, given: Obj) -> Obj {
-        self.0.as_ref().map_or(given, |c| c.1)
-    }
-}
-
-impl Drop for Cleaned {
-    fn drop(&mut self) {
-        if let Some((_, tuple)) = &self.0 {
-            // SAFETY: our own reference.
-            unsafe { ffi::Py_DECREF(*tuple) };
-        }
-    }
 }
 
 /// Fills a tensor with the numbers of nested sequences, checking that they are not ragged.
@@ -389,7 +329,11 @@ impl Filler {
         }
         if let Some(t) = tensor_ref(o) {
             if t.shape() != &self.shape[dim.min(self.shape.len())..] {
-                return Err(err!(Value, "only one element tensors can be converted to Python scalars").into());
+                return Err(err!(
+                    Value,
+                    "only one element tensors can be converted to Python scalars"
+                )
+                .into());
             }
             t.for_each(|s| self.values.push(s))?;
             return Ok(());
@@ -508,8 +452,7 @@ fn from_data(o: Obj, want: Option<DType>) -> Result<Tensor, Raised> {
 /// `torch.from_numpy`: a tensor over the array's memory, and whether it may be written.
 #[pyfunction]
 fn _from_buffer(o: &Bound<'_, PyAny>) -> PyResult<(Ret, bool)> {
-    let (t, writable) =
-        buffer::tensor_over(o.as_ptr()).map_err(|Raised| PyErr::fetch(o.py()))?;
+    let (t, writable) = buffer::tensor_over(o.as_ptr()).map_err(|Raised| PyErr::fetch(o.py()))?;
     Ok((Ret(t), writable))
 }
 
@@ -524,7 +467,11 @@ fn _to_dtype(t: Arg, dtype: &Bound<'_, PyAny>) -> PyResult<Ret> {
 
 /// Another object of a subclass over the same tensor's memory.
 #[pyfunction]
-fn _as_subclass<'py>(t: Arg, class: &Bound<'py, PyAny>, requires_grad: bool) -> PyResult<Bound<'py, PyAny>> {
+fn _as_subclass<'py>(
+    t: Arg,
+    class: &Bound<'py, PyAny>,
+    requires_grad: bool,
+) -> PyResult<Bound<'py, PyAny>> {
     let new = t.0.detach();
     if requires_grad {
         py_result(new.requires_grad_(true))?;

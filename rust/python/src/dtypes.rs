@@ -52,11 +52,14 @@ impl Dtype {
 
     /// The real dtype of the same precision.
     fn to_real(&self, py: Python) -> PyResult<Py<PyAny>> {
-        object(py, match self.0 {
-            DType::C64 => DType::F32,
-            DType::C128 => DType::F64,
-            d => d,
-        })
+        object(
+            py,
+            match self.0 {
+                DType::C64 => DType::F32,
+                DType::C128 => DType::F64,
+                d => d,
+            },
+        )
     }
 }
 

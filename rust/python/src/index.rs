@@ -46,7 +46,11 @@ fn item(o: Obj) -> Result<Option<Item>, Raised> {
                 if p == ffi::Py_None() { Ok(None) } else { int_of(p).map(Some) }
             };
             let step = part((*s).step)?.unwrap_or(1);
-            return Ok(Some(Item::Slice { start: part((*s).start)?, stop: part((*s).stop)?, step }));
+            return Ok(Some(Item::Slice {
+                start: part((*s).start)?,
+                stop: part((*s).stop)?,
+                step,
+            }));
         }
         if o == ffi::Py_None() {
             return Ok(Some(Item::New));

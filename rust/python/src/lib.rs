@@ -8,6 +8,7 @@ mod convert;
 mod create;
 mod dtypes;
 mod errors;
+mod ignored;
 mod index;
 mod kind;
 mod methods;

@@ -42,8 +42,7 @@ impl<'a> Given<'a> {
                 }
             }
             let total = n as usize + keywords.len();
-            let args =
-                if total == 0 { &[] } else { std::slice::from_raw_parts(args, total) };
+            let args = if total == 0 { &[] } else { std::slice::from_raw_parts(args, total) };
             Ok(Given { name, args, positional: n as usize, keywords })
         }
     }
@@ -154,7 +153,7 @@ methods! {
         t.ptr()?;
         list(t, 0, 0)
     };
-    detach: |t, o, given| wrap(t.detached());
+    detach: |t, o, given| wrap(t.detach());
     detach_: |t, o, given| {
         t.detach_()?;
         itself(o)

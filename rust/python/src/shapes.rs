@@ -30,9 +30,7 @@ pub fn size(shape: &[usize]) -> Result<*mut ffi::PyObject, Raised> {
 }
 
 /// A tuple of ints (a new reference).
-pub fn tuple(
-    items: impl ExactSizeIterator<Item = i64>,
-) -> Result<*mut ffi::PyObject, Raised> {
+pub fn tuple(items: impl ExactSizeIterator<Item = i64>) -> Result<*mut ffi::PyObject, Raised> {
     // SAFETY: under the GIL; a new tuple, then filled.
     unsafe {
         let o = check(ffi::PyTuple_New(items.len() as isize))?;

@@ -255,11 +255,7 @@ fn doc(e: &Entry) -> String {
 }
 
 /// A method definition that lives for ever, as the interpreter wants it.
-pub fn method_def(
-    name: &str,
-    f: ffi::PyCFunctionFastWithKeywords,
-    doc: &str,
-) -> ffi::PyMethodDef {
+pub fn method_def(name: &str, f: ffi::PyCFunctionFastWithKeywords, doc: &str) -> ffi::PyMethodDef {
     let leak = |s: &str| CString::new(s).unwrap_or_default().into_raw();
     ffi::PyMethodDef {
         ml_name: leak(name),
@@ -279,8 +275,7 @@ pub fn methods() -> Vec<ffi::PyMethodDef> {
 /// Adds the functions of the table to the module, and those of `nn.functional` to its `_nn`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let nn = PyModule::new(m.py(), "_nn")?;
-    for (module, defs) in
-        [(m, defs(&names().functions, &FUNCTIONS)), (&nn, defs(&names().nn, &NN))]
+    for (module, defs) in [(m, defs(&names().functions, &FUNCTIONS)), (&nn, defs(&names().nn, &NN))]
     {
         for def in defs {
             add_function(module, def)?;

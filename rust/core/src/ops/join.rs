@@ -38,7 +38,7 @@ pub(crate) const CAT: Structured = Structured {
         let mut at = 0;
         for t in list.iter().filter(|t| !skipped(t)) {
             let n = t.shape()[d] as i64;
-            let l = super::view::slice_layout(out.layout(), d as i64, Some(at), Some(at + n), 1)?;
+            let l = super::slice::slice_layout(out.layout(), d as i64, Some(at), Some(at + n), 1)?;
             pointwise::copy(t, &out.alias(l))?;
             at += n;
         }

@@ -7,6 +7,7 @@ pub(crate) mod loss;
 pub(crate) mod pointwise;
 pub(crate) mod product;
 pub mod reduce;
+pub(crate) mod slice;
 pub(crate) mod softmax;
 pub(crate) mod strided;
 pub(crate) mod view;
@@ -47,7 +48,8 @@ table! {
     Pointwise pointwise::logic: LOGICAL_NOT LOGICAL_AND LOGICAL_OR LOGICAL_XOR BITWISE_AND
         BITWISE_OR BITWISE_XOR BITWISE_NOT SHIFT_LEFT SHIFT_RIGHT ISNAN ISINF ISFINITE;
     Structured view: ALIAS VIEW RESHAPE TRANSPOSE T PERMUTE EXPAND SQUEEZE SQUEEZE_DIM SQUEEZE_DIMS
-        UNSQUEEZE FLATTEN SELECT SLICE NARROW UNBIND SPLIT SPLIT_SIZES CHUNK CLONE CLONE_ROWS CONTIGUOUS;
+        UNSQUEEZE FLATTEN CLONE CLONE_ROWS CONTIGUOUS;
+    Structured slice: SELECT SLICE NARROW UNBIND SPLIT SPLIT_SIZES CHUNK;
     Structured strided: AS_STRIDED EMBED PART WITH_PART;
     Structured convert: TO_COPY;
     Structured reduce: SUM SUM_DIM MEAN MEAN_DIM;

@@ -1,6 +1,7 @@
 //! Products of matrices and vectors.
 //!
-//! Operands go to the kernel with the strides they have; nothing is copied. A rule names the operand
+//! Operands go to the kernel with the strides they have; nothing is copied. A rule names the
+//! operand
 //! it needs, so `mm` saves `self` only if `mat2` needs a gradient, and the other way round.
 
 mod matmul;

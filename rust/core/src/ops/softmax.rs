@@ -48,7 +48,8 @@ fn backward(kind: Kind, a: Args) -> Result<Outputs> {
     let (d, dims) = (compute(y.dtype()), dims(y, a.int(2)?)?);
     let (g, x) = (to_dtype(g, d)?.contiguous()?, to_dtype(y, d)?.contiguous()?);
     let out = Tensor::empty(y.shape(), d)?;
-    // SAFETY: row-major memory of the sizes (a gradient has the result's shape), and a fresh result.
+    // SAFETY: row-major memory of the sizes (a gradient has the result's shape), and a fresh
+    // result.
     unsafe { kernels::backward(kind, d, dims, g.ptr()?, x.ptr()?, out.ptr()?) };
     Ok(smallvec![to_dtype(&out, y.dtype())?])
 }

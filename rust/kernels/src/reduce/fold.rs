@@ -95,7 +95,8 @@ pub trait Ordered: Copy + Default + PartialOrd + Send + Sync {
 }
 
 macro_rules! ordered {
-    ($($t:ty, $lowest:expr, $has_nan:expr, $nan_value:expr, |$x:ident, $mask:ident| $flip:expr, $nan:expr;)*) => {
+    ($($t:ty, $lowest:expr, $has_nan:expr, $nan_value:expr, |$x:ident, $mask:ident| $flip:expr,
+        $nan:expr;)*) => {
         $(impl Ordered for $t {
             const LOWEST: $t = $lowest;
             const HAS_NAN: bool = $has_nan;
@@ -113,8 +114,10 @@ ordered! {
     i16, i16::MIN, false, 0, |x, mask| x ^ mask as i16, |_| false;
     i32, i32::MIN, false, 0, |x, mask| x ^ mask as i32, |_| false;
     i64, i64::MIN, false, 0, |x, mask| x ^ mask as i64, |_| false;
-    f32, f32::NEG_INFINITY, true, f32::NAN, |x, mask| f32::from_bits(x.to_bits() ^ mask as u32), f32::is_nan;
-    f64, f64::NEG_INFINITY, true, f64::NAN, |x, mask| f64::from_bits(x.to_bits() ^ mask), f64::is_nan;
+    f32, f32::NEG_INFINITY, true, f32::NAN, |x, mask| f32::from_bits(x.to_bits() ^ mask as u32),
+        f32::is_nan;
+    f64, f64::NEG_INFINITY, true, f64::NAN, |x, mask| f64::from_bits(x.to_bits() ^ mask),
+        f64::is_nan;
 }
 
 /// Maximum after flipping the bits of a mask, and flipped back; a NaN beats every number.

@@ -104,7 +104,8 @@ wide! {
     i64 => i64, |x| x, x;
     f32 => f64, |x| f64::from(x), x as f32;
     f64 => f64, |x| x, x;
-    Complex<f32> => Complex<f64>, |x| Complex::new(x.re.into(), x.im.into()), Complex::new(x.re as f32, x.im as f32);
+    Complex<f32> => Complex<f64>, |x| Complex::new(x.re.into(), x.im.into()),
+        Complex::new(x.re as f32, x.im as f32);
     Complex<f64> => Complex<f64>, |x| x, x;
 }
 

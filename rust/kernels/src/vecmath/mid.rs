@@ -1,6 +1,7 @@
 //! Double-precision functions for single-precision arguments and results.
 //!
-//! The argument is an f32's value. The result is good to 2^-30 or better, so that it rounds to within
+//! The argument is an f32's value. The result is good to 2^-30 or better, so that it rounds to
+//! within
 //! 0.51 units of an f32's last place. Nothing overflows on the way.
 
 use super::f64::{at_least, at_most, poly};

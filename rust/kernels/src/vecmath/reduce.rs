@@ -1,7 +1,8 @@
 //! Sine and cosine of huge arguments: exact reduction by pi/2, one number at a time.
 //!
 //! Payne and Hanek's method. x = m 2^e with an integer m of 53 bits. Of the product of m with
-//! 2/pi, what matters lies between the weights 2 (the quadrant) and about 2^-120 (the fraction, with
+//! 2/pi, what matters lies between the weights 2 (the quadrant) and about 2^-120 (the fraction,
+//! with
 //! up to 62 leading bits lost to cancellation), so 192 bits of 2/pi from the right place suffice.
 
 /// 2/pi in binary, after the point (mpmath: `floor(2 / pi * 2**1280)`).

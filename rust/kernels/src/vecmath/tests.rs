@@ -48,7 +48,8 @@ macro_rules! all_cases {
             exp f64::exp, exp2 f64::exp2, expm1 f64::exp_m1, log f64::ln, log2 f64::log2,
             log10 f64::log10, log1p f64::ln_1p, sin f64::sin, cos f64::cos, tan f64::tan,
             asin f64::asin, acos f64::acos, atan f64::atan, sinh f64::sinh, cosh f64::cosh,
-            tanh f64::tanh, asinh |x| asinh(x), acosh |x| acosh(x), atanh |x| atanh(x), erf |x| erf(x),
+            tanh f64::tanh, asinh |x| asinh(x), acosh |x| acosh(x), atanh |x| atanh(x),
+                erf |x| erf(x),
             erfc |x| erfc(x), sigmoid |x| 1.0 / (1.0 + (-x).exp()), rsqrt |x| 1.0 / x.sqrt(),
             floor f64::floor, ceil f64::ceil, trunc f64::trunc,
             round_even f64::round_ties_even)

@@ -22,7 +22,8 @@ pub(crate) const ADD_ALPHA: Pointwise = Pointwise {
     doc: "`self + alpha * other`.\n\n>>> torch.add(torch.tensor([1., 2.]), torch.tensor([1., 1.]), alpha=3)\ntensor([4., 5.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |a, b, c| a + c * b; int |a, b, c| a.wrapping_add(c.wrapping_mul(b)); bool |a, b, c| a | (b & c)),
+    forward: kernel!(float |a, b, c| a + c * b; int |a, b, c| a.wrapping_add(c.wrapping_mul(b));
+        bool |a, b, c| a | (b & c)),
     vjp: Vjp::Three(|_a, _b, c, _y, g| (g, g * c, X::None)),
     node: "AddBackward0",
     samples: &[Range(-4.0, 4.0), Range(-2.0, 2.0), Range(-2.0, 2.0)],
