@@ -71,6 +71,7 @@ pub enum Vjp {
     /// `|a, b, y, g|`
     Two(fn(X, X, X, X) -> (X, X)),
     /// `|a, b, c, y, g|`
+    #[allow(clippy::type_complexity)]
     Three(fn(X, X, X, X, X) -> (X, X, X)),
     /// Any number of inputs or outputs, reached by number: `|x, y, g|` are constructors.
     Many(fn() -> Vec<X>),
@@ -117,7 +118,8 @@ impl X {
 macro_rules! verbs_of_x {
     ($($name:ident $id:ident ($($arg:ident),*)),* $(,)?) => {
         impl X {
-            $(pub fn $name(self $(, $arg: impl Into<X>)*) -> X {
+            $(#[allow(clippy::should_implement_trait)]
+            pub fn $name(self $(, $arg: impl Into<X>)*) -> X {
                 X::op(Id::$id, &[self $(, $arg.into())*])
             })*
         }

@@ -207,12 +207,11 @@ pub(crate) fn force_all(storages: &[Storage]) -> Result<()> {
         let (shape, mut size) = (p.shape.clone(), 0);
         let group: Vec<Storage> = rest
             .extract_if(.., |s| {
-                let fits = s.pending().is_some_and(|p| {
+                s.pending().is_some_and(|p| {
                     let ok = p.shape == shape && (size == 0 || size + p.size <= MAX_SIZE);
                     size += if ok { p.size } else { 0 };
                     ok
-                });
-                fits
+                })
             })
             .collect();
         run_group(&group, &shape)?;

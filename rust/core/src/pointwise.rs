@@ -316,6 +316,8 @@ pub(crate) fn arg_dtype(rule: Rule, i: usize, compute: DType) -> DType {
 pub(crate) struct Builder {
     pub program: Program,
     operands: SmallVec<[program::Operand; 4]>,
+    /// Boxed: operands point at them while the list grows.
+    #[allow(clippy::vec_box)]
     numbers: Vec<Box<[u8; 16]>>,
 }
 

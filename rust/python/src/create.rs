@@ -231,6 +231,7 @@ const CREATORS: &[Creator] = &[
 /// One Python name: its overloads.
 struct Named {
     name: String,
+    #[allow(clippy::type_complexity)]
     overloads: Vec<(Schema, fn(&Args) -> wengert::Result<Tensor>)>,
 }
 

@@ -47,7 +47,7 @@ impl Dtype {
 
     /// The complex dtype of the same precision.
     fn to_complex(&self, py: Python) -> PyResult<Py<PyAny>> {
-        Ok(object(py, if self.0 == DType::F64 { DType::C128 } else { DType::C64 })?)
+        object(py, if self.0 == DType::F64 { DType::C128 } else { DType::C64 })
     }
 
     /// The real dtype of the same precision.

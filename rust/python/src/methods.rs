@@ -93,10 +93,10 @@ macro_rules! methods {
     ($($name:ident: |$t:ident, $o:ident, $given:ident| $body:expr;)*) => {
         $(unsafe extern "C" fn $name(o: Obj, args: *const Obj, n: isize, kw: Obj) -> Obj {
             slot(|| {
-                // SAFETY: a method of the type: `o` is a tensor; the arguments are the
-                // interpreter's.
-                let ($t, $given) =
-                    unsafe { (known(o), Given::new(stringify!($name), args, n, kw)?) };
+                // SAFETY: a method of the type: `o` is a tensor.
+                let $t = unsafe { known(o) };
+                // SAFETY: the arguments are the interpreter's.
+                let $given = unsafe { Given::new(stringify!($name), args, n, kw)? };
                 #[allow(unused_variables)]
                 let $o = o;
                 #[allow(unused_variables)]
