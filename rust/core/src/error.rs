@@ -12,6 +12,7 @@ pub enum Kind {
     NotImplemented,
     Memory,
     ZeroDivision,
+    Attribute,
     /// The front end has the real error (an exception raised by a hook); the text is a reminder.
     Host,
 }

@@ -24,6 +24,7 @@ pub mod ops;
 pub mod pointwise;
 pub mod print;
 pub mod promote;
+pub mod random;
 mod record;
 pub mod scalar;
 pub mod schema;

@@ -237,6 +237,13 @@ pub fn call1(id: Id, args: &[Value]) -> Result<Tensor> {
     out.pop().ok_or_else(|| no_output(id))
 }
 
+/// Calls the in-place form of an operation: the result goes into the first argument.
+pub fn call_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
+    let operands: SmallVec<[crate::pointwise::Operand; 3]> =
+        args.iter().map(crate::pointwise::Operand::from_value).collect::<Result<_>>()?;
+    crate::pointwise::in_place(id, &operands)
+}
+
 fn no_output(id: Id) -> Error {
     crate::err!(Runtime, "{} returned nothing", id.name())
 }

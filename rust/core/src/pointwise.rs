@@ -427,6 +427,22 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
     Ok((*x).clone())
 }
 
+/// `x[...] = value`: copies, converting and broadcasting, as a recorded in-place write.
+///
+/// # Errors
+/// PyTorch's, for shapes that do not broadcast and for in-place writes it forbids.
+pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
+    let args = [Operand::Tensor(x), value];
+    record::check_in_place(x, args.iter().filter_map(Operand::tensor))?;
+    let before = record::InPlace::prepare(Id::COPY, &args)?;
+    match value {
+        Operand::Tensor(v) => x.copy_raw(v)?,
+        Operand::Number(n) => x.fill_raw(n)?,
+    }
+    before.finish(x)?;
+    Ok(x.clone())
+}
+
 /// True if another argument shares memory with `x` but does not walk it in the same way.
 fn overlaps_oddly(x: &Tensor, others: &[Operand]) -> bool {
     let shares = |t: &Tensor| {

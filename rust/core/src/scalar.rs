@@ -87,3 +87,8 @@ impl From<bool> for Scalar {
         Scalar::Bool(v)
     }
 }
+impl From<i32> for Scalar {
+    fn from(v: i32) -> Scalar {
+        Scalar::Int(v as i64)
+    }
+}

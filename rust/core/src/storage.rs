@@ -224,6 +224,10 @@ impl Storage {
         self.inner().version.set(self.version() + 1);
     }
 
+    pub(crate) fn reset_version(&self) {
+        self.inner().version.set(0);
+    }
+
     pub fn exported(&self) -> bool {
         self.inner().exported.get()
     }

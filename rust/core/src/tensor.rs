@@ -26,6 +26,7 @@ const HOST_OWNED: u8 = 4;
 const WRAPPED: u8 = 8; // made of a Python number: weak in promotion
 const MULTI_VIEW: u8 = 16; // one of several views made by one call
 const NO_GRAD_VIEW: u8 = 32; // a view made while grad mode was off
+const OWN_VERSION: u8 = 64; // counts writes by itself (`x.data`)
 
 struct Inner {
     refs: Cell<u32>,
@@ -53,6 +54,10 @@ pub(crate) struct Meta {
     pub slot: u32,
     /// Version of the storage when `node` was made (views only).
     pub node_version: u32,
+    /// Writes through an alias that does not share the version of its storage.
+    pub own_version: u32,
+    /// The front end's object for the accumulator of this leaf, or null.
+    pub accumulator: usize,
 }
 
 /// What an embedding language attaches to tensors.
@@ -361,13 +366,94 @@ impl Tensor {
     }
 
     /// Counts one in-place write; `version` starts at 0.
+    #[inline(always)]
     pub fn bump_version(&self) {
-        self.storage().bump_version();
+        if self.flag(OWN_VERSION) {
+            self.with_meta(|m| m.own_version += 1);
+        } else {
+            self.storage().bump_version();
+        }
     }
 
     #[inline(always)]
     pub fn version(&self) -> u32 {
+        if self.flag(OWN_VERSION) {
+            return self.meta().map_or(0, |m| m.own_version);
+        }
         self.storage().version()
+    }
+
+    /// `x.data`: the same memory without history, whose writes do not count as writes to `x`.
+    ///
+    /// # Errors
+    /// RuntimeError when evaluating needs memory that cannot be had.
+    pub fn data(&self) -> Result<Tensor> {
+        self.ptr()?;
+        let t = self.detach();
+        t.set_flag(OWN_VERSION, true);
+        Ok(t)
+    }
+
+    /// `x.detach()`: the same memory without history; a view of `x` for PyTorch's purposes.
+    pub fn detached(&self) -> Tensor {
+        self.detach()
+    }
+
+    /// Forgets the history: the tensor becomes a leaf that requires no gradient.
+    ///
+    /// # Errors
+    /// RuntimeError for views.
+    pub fn detach_(&self) -> Result<()> {
+        if self.base().is_some() {
+            crate::bail!(Runtime, "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.");
+        }
+        self.set_leaf_grad(false);
+        self.clear_history();
+        Ok(())
+    }
+
+    /// Drops the node that made this tensor.
+    pub fn clear_history(&self) {
+        if self.retains() {
+            if let Some(node) = self.node() {
+                node.forget_retained(self.id());
+            }
+            self.set_retains(false);
+        }
+        self.set_node(None, 0);
+    }
+
+    /// The node that made this tensor, brought up to date if it is a view.
+    pub fn grad_node(&self) -> Option<Node> {
+        crate::views::refresh(self);
+        self.node().cloned()
+    }
+
+    /// The front end's object for the accumulator of this leaf, or 0.
+    pub fn accumulator(&self) -> usize {
+        self.meta().map_or(0, |m| m.accumulator)
+    }
+
+    pub fn set_accumulator(&self, object: usize) {
+        self.with_meta(|m| m.accumulator = object);
+    }
+
+    /// The element at `offset` elements from the first, which must be that of a valid index of a
+    /// tensor that is not pending.
+    pub fn number_at(&self, offset: isize) -> Scalar {
+        debug_assert!(!self.storage().is_pending());
+        // SAFETY: the caller walks the shape; nothing is pending.
+        unsafe { self.read(offset) }
+    }
+
+    /// From now on others may write to this memory: what still has to read it is evaluated.
+    ///
+    /// # Errors
+    /// RuntimeError when evaluating needs memory that cannot be had.
+    pub fn share_memory_outside(&self) -> Result<()> {
+        lazy::before_write(self.storage())?;
+        self.storage().set_exported();
+        Ok(())
     }
 
     /// The embedding language's object for this tensor, or null.

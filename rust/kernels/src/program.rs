@@ -178,40 +178,46 @@ pub unsafe fn run_sum(
     // SAFETY: the caller's promise, with T the type that `dtype` names.
     unsafe {
         match dtype {
-            DType::F64 => *dst.cast::<f64>() = sum_as(program, shape, inputs, outputs),
-            _ => *dst.cast::<f32>() = sum_as(program, shape, inputs, outputs),
+            DType::F64 => *dst.cast::<f64>() = sum_f64(program, shape, inputs, outputs),
+            _ => *dst.cast::<f32>() = sum_f32(program, shape, inputs, outputs),
         }
     }
 }
 
-unsafe fn sum_as<T: crate::reduce::Summable>(
-    program: &Program,
-    shape: &[usize],
-    inputs: &[Operand],
-    outputs: &[Operand],
-) -> T {
-    let total: usize = shape.iter().product();
-    let job = Job::new(program, shape, inputs, outputs, total);
-    let pieces = total.div_ceil(CHUNK);
-    let mut partials = vec![T::default(); pieces];
-    let slots = partials.as_mut_ptr() as usize;
-    let task = |i: usize| {
-        let mut sum = BlockSum::<T>::new();
-        // SAFETY: the caller's promise; the block handed over holds `n` values of type T.
-        unsafe {
-            job.run_range(i * CHUNK..((i + 1) * CHUNK).min(total), &mut |block, n, _| {
-                sum.push(std::slice::from_raw_parts(block.cast::<T>(), n));
-            });
-            *(slots as *mut T).add(i) = sum.finish();
+macro_rules! sum_of {
+    ($name:ident, $t:ty) => {
+        unsafe fn $name(
+            program: &Program,
+            shape: &[usize],
+            inputs: &[Operand],
+            outputs: &[Operand],
+        ) -> $t {
+            let total: usize = shape.iter().product();
+            let job = Job::new(program, shape, inputs, outputs, total);
+            let pieces = total.div_ceil(CHUNK);
+            let mut partials: Vec<$t> = vec![0.0; pieces];
+            let slots = partials.as_mut_ptr() as usize;
+            let task = |i: usize| {
+                let mut sum = BlockSum::<$t>::new();
+                // SAFETY: the caller's promise; a block holds `n` values; slot i is this task's.
+                unsafe {
+                    job.run_range(i * CHUNK..((i + 1) * CHUNK).min(total), &mut |block, n, _| {
+                        sum.push(std::slice::from_raw_parts(block.cast::<$t>(), n));
+                    });
+                    *(slots as *mut $t).add(i) = sum.finish();
+                }
+            };
+            if total < PARALLEL_MIN {
+                (0..pieces).for_each(task);
+            } else {
+                threads::parallel_for(pieces, &task);
+            }
+            combine(&partials)
         }
     };
-    if total < PARALLEL_MIN {
-        (0..pieces).for_each(task);
-    } else {
-        threads::parallel_for(pieces, &task);
-    }
-    combine(&partials)
 }
+sum_of!(sum_f32, f32);
+sum_of!(sum_f64, f64);
 
 impl<'a> Job<'a> {
     fn new(

@@ -1,1 +1,78 @@
-//! The Python module of wengert.
+//! The Python module of wengert: argument parsing, number slots, indexing, exceptions, buffers.
+//! No arithmetic and no derivative is here.
+
+mod attrs;
+mod autograd;
+mod buffer;
+mod convert;
+mod create;
+mod dtypes;
+mod errors;
+mod index;
+mod kind;
+mod methods;
+mod named;
+mod node;
+mod number;
+mod object;
+mod parse;
+mod shapes;
+mod table;
+mod text;
+
+use errors::Raised;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// Calls a Python function by name (a new reference).
+fn call_python(
+    module: &str,
+    name: &str,
+    args: &[*mut ffi::PyObject],
+) -> Result<*mut ffi::PyObject, Raised> {
+    // SAFETY: called under the GIL with live arguments.
+    unsafe {
+        let py = Python::assume_attached();
+        let f = py.import(module)?.getattr(name)?;
+        let args: Vec<Bound<'_, PyAny>> =
+            args.iter().map(|&a| Bound::from_borrowed_ptr(py, a)).collect();
+        Ok(f.call1(PyTuple::new(py, args)?)?.into_ptr())
+    }
+}
+
+/// Calls a method without arguments (a new reference).
+fn call_method(o: *mut ffi::PyObject, name: &str) -> Result<*mut ffi::PyObject, Raised> {
+    // SAFETY: called under the GIL with a live object.
+    unsafe {
+        let py = Python::assume_attached();
+        Ok(Bound::from_borrowed_ptr(py, o).call_method0(name)?.into_ptr())
+    }
+}
+
+#[pymodule]
+mod _wengert {
+    use super::*;
+
+    #[pymodule_export]
+    use crate::autograd::{
+        _backward, _backward_one, _fusion_enabled, _grad, _live, _register_hook,
+        _register_post_accumulate_grad_hook, _remove_hook, _set_fusion, _set_grad_enabled,
+        is_grad_enabled,
+    };
+    #[pymodule_export]
+    use crate::shapes::_set_size_class;
+    #[pymodule_export]
+    use crate::table::_op_table;
+
+    #[pymodule_init]
+    fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
+        dtypes::register(m)?;
+        node::register(m)?;
+        let class = convert::owned(m.py(), kind::make())?;
+        m.add("Tensor", class)?;
+        table::register(m)?;
+        create::register(m)?;
+        text::register(m)
+    }
+}

@@ -274,3 +274,29 @@ impl Tensor {
         Ok(self.clone())
     }
 }
+
+impl Tensor {
+    /// Uninitialised, of the shape and (if it is dense) the memory order of another.
+    ///
+    /// # Errors
+    /// RuntimeError when the memory cannot be had.
+    pub fn empty_like(t: &Tensor, dtype: DType) -> Result<Tensor> {
+        let strides = pointwise::out_strides(t.shape(), &[t.into()]);
+        Tensor::empty_strided(t.layout().shape.clone(), strides, dtype)
+    }
+
+    /// A row-major copy without history.
+    ///
+    /// # Errors
+    /// RuntimeError when the memory cannot be had.
+    pub fn fresh_copy(&self, dtype: DType) -> Result<Tensor> {
+        let out = Tensor::empty(self.shape(), dtype)?;
+        pointwise::copy(self, &out)?;
+        Ok(out)
+    }
+
+    /// Forgets the writes that were part of making the tensor.
+    pub fn reset_version(&self) {
+        self.storage().reset_version();
+    }
+}

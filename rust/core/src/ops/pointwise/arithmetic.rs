@@ -195,3 +195,15 @@ pub(crate) const RECIPROCAL: Pointwise = Pointwise {
     node: "ReciprocalBackward0",
     samples: &[Range(0.1, 4.0)],
 };
+
+pub(crate) const COPY: Pointwise = Pointwise {
+    schema: "_copy(Tensor self, Operand src) -> Tensor",
+    aliases: &[],
+    doc: "The values of `src`: what an assignment leaves.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::Promote,
+    forward: kernel!(float |_a, b| b; int |_a, b| b; bool |_a, b| b),
+    vjp: Vjp::Two(|_a, _b, _y, g| (g.when(X::Lit(0.0)), g)),
+    node: "CopyBackwards",
+    samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};

@@ -1,0 +1,88 @@
+"""Tensors and automatic differentiation with PyTorch's names and semantics.
+
+>>> import wengert as torch
+>>> x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from . import _types, _wengert
+from ._types import (
+    Size,
+    channels_last,
+    contiguous_format,
+    device,
+    finfo,
+    iinfo,
+    preserve_format,
+    strided,
+)
+from ._wengert import *  # noqa: F403
+from ._wengert import Tensor, dtype, get_default_dtype, initial_seed, set_default_dtype
+
+_wengert._set_size_class(Size)
+
+from . import _tensor, autograd, config, nn  # noqa: E402
+from ._functions import *  # noqa: E402, F403
+from ._functions import (  # noqa: E402
+    allclose,
+    as_tensor,
+    equal,
+    from_numpy,
+    manual_seed,
+    set_printoptions,
+    tensor,
+)
+from .autograd import (  # noqa: E402
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+
+__version__ = "0.1.0"
+
+inf = float("inf")
+nan = float("nan")
+pi = 3.141592653589793
+e = 2.718281828459045
+newaxis = None
+
+
+def is_tensor(obj):
+    """True if `obj` is a tensor.
+
+    >>> torch.is_tensor(torch.ones(1))
+    True
+    """
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input):
+    """True if the dtype of `input` is a floating one."""
+    return input.is_floating_point()
+
+
+def is_complex(input):
+    """True if the dtype of `input` is complex."""
+    return input.is_complex()
+
+
+def numel(input):
+    """The number of elements of `input`."""
+    return input.numel()
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        import importlib
+
+        module = importlib.import_module("." + name, __name__)
+        globals()[name] = module
+        return module
+    raise AttributeError(f"module 'torch' has no attribute '{name}'")
+
+
+_LAZY = {"return_types", "utils"}

@@ -1,0 +1,370 @@
+"""Functions of the top-level namespace that are not operations of the table."""
+
+from . import _wengert
+from ._types import _check_device
+from ._wengert import Tensor
+
+__all__ = [
+    "allclose",
+    "as_tensor",
+    "asarray",
+    "bernoulli",
+    "broadcast_shapes",
+    "broadcast_tensors",
+    "broadcast_to",
+    "can_cast",
+    "default_generator",
+    "equal",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "get_rng_state",
+    "is_nonzero",
+    "isclose",
+    "manual_seed",
+    "normal",
+    "promote_types",
+    "result_type",
+    "seed",
+    "set_printoptions",
+    "set_rng_state",
+    "tensor",
+    "typename",
+]
+
+
+def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A new tensor with a copy of `data`: numbers, nested lists, arrays.
+
+    Raises ValueError for ragged lists, TypeError or RuntimeError for data that is no number.
+
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if device is not None:
+        _check_device(device)
+    if isinstance(data, Tensor):
+        import warnings
+
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "torch.tensor(sourceTensor).",
+            stacklevel=2,
+        )
+    elif not isinstance(data, (list, tuple, float, int)) and hasattr(data, "__array__"):
+        data = _plain_array(data.__array__())
+    elif isinstance(data, (list, tuple)) and data and hasattr(data[0], "__array__"):
+        data = _from_arrays(data)
+    return _wengert._tensor(data, dtype, requires_grad)
+
+
+def _plain_array(array):
+    """The array in the machine's byte order."""
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype == object:
+        raise TypeError(
+            "can't convert np.ndarray of type numpy.object_. The only supported types are: "
+            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, "
+            "uint32, uint16, uint8, and bool."
+        )
+    return array
+
+
+def _from_arrays(data):
+    if any(isinstance(item, Tensor) for item in data):
+        return data
+    import numpy
+
+    return _plain_array(numpy.array(data))
+
+
+def as_tensor(data, dtype=None, device=None):
+    """`data` as a tensor, sharing memory where possible.
+
+    >>> torch.as_tensor([1, 2])
+    tensor([1, 2])
+    """
+    if device is not None:
+        _check_device(device)
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)
+    if type(data).__module__ == "numpy" and hasattr(data, "strides") and data.ndim >= 0:
+        if hasattr(data, "flags"):
+            t = from_numpy(data) if data.__class__.__name__ == "ndarray" else tensor(data)
+            return t if dtype is None else t.to(dtype)
+    return tensor(data, dtype=dtype)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """`obj` as a tensor; `copy=True` forces a copy."""
+    t = tensor(obj) if copy and not isinstance(obj, Tensor) else as_tensor(obj)
+    if copy and isinstance(obj, Tensor):
+        t = t.clone()
+    if dtype is not None:
+        t = t.to(dtype)
+    return t.detach().requires_grad_() if requires_grad else t
+
+
+def from_numpy(ndarray):
+    """A tensor over the memory of a NumPy array: writes to either are seen by both.
+
+    Raises TypeError for other objects and for dtypes PyTorch does not know.
+    """
+    if type(ndarray).__name__ != "ndarray":
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    t, writable = _wengert._from_buffer(ndarray)
+    if not writable:
+        import warnings
+
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable "
+            "tensors. This means writing to this tensor will result in undefined behavior. You may "
+            "want to copy the array to protect its data or make it writable before converting it "
+            "to a tensor.",
+            stacklevel=2,
+        )
+    return t
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A one-dimensional tensor over the memory of an object that has a buffer."""
+    view = memoryview(buffer).cast("B")
+    size = dtype.itemsize
+    if len(view) == 0 and count == -1:
+        raise ValueError("both buffer length (0) and count (-1) must not be 0")
+    if offset < 0 or offset >= len(view):
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
+            f"({len(view)} bytes) minus 1"
+        )
+    if count == -1:
+        if (len(view) - offset) % size:
+            raise ValueError(
+                f"buffer length ({len(view) - offset} bytes) after offset ({offset} bytes) must be "
+                f"a multiple of element size ({size})"
+            )
+        count = (len(view) - offset) // size
+    if offset + count * size > len(view):
+        raise ValueError(
+            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must "
+            f"not be greater than actual buffer length ({len(view)} bytes)"
+        )
+    codes = {"bool": "?", "float16": "e", "float32": "f", "float64": "d"}
+    ints = {1: "b", 2: "h", 4: "i", 8: "q"}
+    name = repr(dtype).removeprefix("torch.")
+    code = codes.get(name) or (ints[size].upper() if name.startswith("u") else ints[size])
+    part = view[offset : offset + count * size].cast(code)
+    t, _ = _wengert._from_buffer(part)
+    return t.requires_grad_() if requires_grad else t
+
+
+def from_dlpack(ext_tensor):
+    """A tensor over memory that another library hands over by DLPack, without a copy."""
+    capsule = ext_tensor.__dlpack__() if hasattr(ext_tensor, "__dlpack__") else ext_tensor
+    return _wengert._from_dlpack(capsule)
+
+
+def manual_seed(seed):
+    """Seeds the random generator; returns it."""
+    seed = int(seed)
+    if not -0x8000_0000_0000_0000 <= seed <= 0xFFFF_FFFF_FFFF_FFFF:
+        raise RuntimeError(f"Overflow when unpacking long long: {seed}")
+    _wengert._manual_seed(seed & 0xFFFF_FFFF_FFFF_FFFF)
+    return default_generator
+
+
+def seed():
+    """Seeds the random generator from the operating system; returns the seed."""
+    return _wengert._seed()
+
+
+def get_rng_state():
+    """The state of the random generator, as a tensor of bytes."""
+    return tensor(list(_wengert._get_rng_state()), dtype=_wengert.uint8)
+
+
+def set_rng_state(new_state):
+    """Restores a state that `get_rng_state` gave."""
+    _wengert._set_rng_state(bytes(new_state.tolist()))
+
+
+class Generator:
+    """The random generator of the CPU; there is one for the process."""
+
+    def manual_seed(self, seed):
+        return manual_seed(seed)
+
+    def seed(self):
+        return seed()
+
+    def initial_seed(self):
+        return _wengert.initial_seed()
+
+    def get_state(self):
+        return get_rng_state()
+
+    def set_state(self, new_state):
+        set_rng_state(new_state)
+
+
+default_generator = Generator()
+
+
+def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, requires_grad=False):
+    """Normal random numbers; `mean` and `std` may be tensors.
+
+    >>> torch.normal(0.0, 1.0, (2,)).shape
+    torch.Size([2])
+    """
+    if size is not None:
+        t = _wengert.empty(size, dtype=dtype)
+        _wengert._fill_random(t, "normal", float(mean), float(std))
+        return t.requires_grad_() if requires_grad else t
+    shape = broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+    kind = mean if isinstance(mean, Tensor) else std
+    t = _wengert.empty(shape, dtype=kind.dtype)
+    _wengert._fill_random(t, "normal", 0.0, 1.0)
+    return (t * std + mean).detach()
+
+
+def bernoulli(input, p=None, *, generator=None):
+    """Ones with the probabilities in `input`, zeros otherwise."""
+    if p is not None:
+        t = _wengert.empty_like(input)
+        _wengert._fill_random(t, "bernoulli", float(p), 0.0)
+        return t
+    return _wengert._bernoulli_each(input)
+
+
+def set_printoptions(
+    precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None
+):
+    """Sets how tensors are printed; what is None keeps its value.
+
+    `profile` is "default", "short" or "full".
+    """
+    now = list(_wengert._get_print_options())
+    profiles = {
+        "default": (4, 1000.0, 3, 80),
+        "short": (2, 1000.0, 2, 80),
+        "full": (4, float("inf"), 3, 80),
+    }
+    if profile is not None:
+        now[:4] = profiles[profile]
+    for i, value in enumerate((precision, threshold, edgeitems, linewidth)):
+        if value is not None:
+            now[i] = value
+    now[4] = sci_mode
+    _wengert._set_print_options(int(now[0]), float(now[1]), int(now[2]), int(now[3]), now[4])
+
+
+def equal(input, other):
+    """True if both have the same shape and the same elements.
+
+    >>> torch.equal(torch.ones(2), torch.ones(2))
+    True
+    """
+    return input.shape == other.shape and bool((input == other).all())
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """True if all elements satisfy `|input - other| <= atol + rtol * |other|`."""
+    if input.dtype != other.dtype:
+        raise RuntimeError(
+            f"{_scalar_name(input)} did not match {_scalar_name(other)}"
+        )
+    return bool(_isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def _scalar_name(t):
+    return {"float32": "Float", "float64": "Double", "int64": "Long"}.get(
+        repr(t.dtype).removeprefix("torch."), repr(t.dtype)
+    )
+
+
+def _isclose(a, b, rtol, atol, equal_nan):
+    close = a == b
+    if equal_nan:
+        close = close | ((a != a) & (b != b))
+    if not a.is_floating_point():
+        a, b = a.double(), b.double()
+    bound = atol + (rtol * b).abs()
+    off = (a - b).abs()
+    return close | (off.isfinite() & (off <= bound))
+
+
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Where `|input - other| <= atol + rtol * |other|`."""
+    return _isclose(input.detach(), other.detach(), rtol, atol, equal_nan)
+
+
+def is_nonzero(input):
+    """The truth of a one-element tensor."""
+    return bool(input)
+
+
+def broadcast_shapes(*shapes):
+    """The shape that all shapes broadcast to."""
+    from ._types import Size
+
+    out = []
+    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    for i in range(max((len(s) for s in shapes), default=0)):
+        sizes = {s[-1 - i] for s in shapes if i < len(s)} - {1}
+        if len(sizes) > 1:
+            raise RuntimeError(
+                "Shape mismatch: objects cannot be broadcast to a single shape"
+            )
+        out.append(sizes.pop() if sizes else 1)
+    return Size(reversed(out))
+
+
+def broadcast_tensors(*tensors):
+    """Views of all tensors with the shape they broadcast to."""
+    if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
+        tensors = tensors[0]
+    shape = broadcast_shapes(*(t.shape for t in tensors))
+    return tuple(t.expand(shape) for t in tensors)
+
+
+def broadcast_to(input, size):
+    """A view of `input` expanded to `size`."""
+    return input.expand(size)
+
+
+def result_type(a, b):
+    """The dtype of an operation on both (tensors or numbers)."""
+    def sample(v):
+        return v.detach().flatten()[:1].reshape([1] * v.dim() if v.numel() else v.shape) \
+            if isinstance(v, Tensor) else v
+
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        return (tensor(a) + b).dtype
+    return (sample(a) * sample(b)).dtype
+
+
+def promote_types(type1, type2):
+    """The smallest dtype that holds both."""
+    return (_wengert.zeros(1, dtype=type1) * _wengert.zeros(1, dtype=type2)).dtype
+
+
+def can_cast(from_, to):
+    """True if a result of dtype `from_` may be stored in `to`."""
+    def rank(d):
+        if d.is_complex:
+            return 3
+        if d.is_floating_point:
+            return 2
+        return 0 if repr(d) == "torch.bool" else 1
+
+    return rank(from_) <= rank(to)
+
+
+def typename(obj):
+    """The name of an object's type, with its module."""
+    kind = type(obj)
+    return f"{kind.__module__}.{kind.__qualname__}"

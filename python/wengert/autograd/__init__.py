@@ -1,0 +1,165 @@
+"""Backward passes and gradients (`torch.autograd`)."""
+
+import warnings
+
+from .. import _wengert
+from .._wengert import Tensor
+from . import graph
+from .grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+
+__all__ = [
+    "Variable",
+    "backward",
+    "enable_grad",
+    "grad",
+    "graph",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+]
+
+
+def _sequence(value):
+    if value is None:
+        return None
+    return [value] if isinstance(value, Tensor) else list(value)
+
+
+def _grads_for(tensors, grads):
+    grads = _sequence(grads)
+    if grads is None:
+        return [None] * len(tensors)
+    if len(grads) != len(tensors):
+        raise RuntimeError(
+            f"got {len(tensors)} tensors and {len(grads)} gradients"
+        )
+    for g in grads:
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(
+                f"gradients can be either Tensors or None, but got {type(g).__name__}"
+            )
+    return grads
+
+
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None
+):
+    """Adds the gradients of `tensors` to the `.grad` of the graph's leaves (or of `inputs`).
+
+    Raises RuntimeError if a tensor is not a scalar and has no entry in `grad_tensors`, or has no
+    history.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> torch.autograd.backward((x * 3).sum())
+    >>> x.grad
+    tensor([3., 3.])
+    """
+    tensors = _sequence(tensors)
+    inputs = _sequence(inputs)
+    if inputs is not None and len(inputs) == 0:
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if retain_graph is None:
+        retain_graph = create_graph
+    if create_graph:
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the "
+            "parameter and its gradient which can cause a memory leak. We recommend using "
+            "autograd.grad when creating the graph to avoid this. If you have to use this function, "
+            "make sure to reset the .grad fields of your parameters to None after use to break the "
+            "cycle and avoid the leak.",
+            stacklevel=3,
+        )
+    grads = _grads_for(tensors, grad_tensors)
+    _wengert._backward(tensors, grads, bool(retain_graph), bool(create_graph), inputs)
+
+
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
+    """The gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` is not touched.
+
+    Raises RuntimeError for an input that was not used, unless `allow_unused` (then None) or
+    `materialize_grads` (then zeros).
+
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> torch.autograd.grad(x * x, x)
+    (tensor(6.),)
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    outputs, inputs = _sequence(outputs), _sequence(inputs)
+    if len(inputs) == 0:
+        raise ValueError("`inputs` argument to `grad()` cannot be empty.")
+    if retain_graph is None:
+        retain_graph = create_graph
+    if is_grads_batched:
+        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused)
+    grads = _grads_for(outputs, grad_outputs)
+    result = _wengert._grad(outputs, inputs, grads, bool(retain_graph), bool(create_graph))
+    return _finish(result, inputs, allow_unused, materialize_grads)
+
+
+def _finish(result, inputs, allow_unused, materialize):
+    if not allow_unused and any(g is None for g in result):
+        raise RuntimeError(
+            "One of the differentiated Tensors appears to not have been used in the graph. Set "
+            "allow_unused=True if this is the desired behavior."
+        )
+    if materialize:
+        zeros = _wengert.zeros_like
+        result = [zeros(t) if g is None else g for g, t in zip(result, inputs)]
+    return tuple(result)
+
+
+def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused):
+    """One backward pass per entry of the gradients' first dimension, stacked."""
+    grads = _grads_for(outputs, grad_outputs)
+    for i, (g, t) in enumerate(zip(grads, outputs)):
+        if g is None or g.dim() == 0 or g.shape[1:] != t.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
+                f"as the batch dimension. Mismatch in grad_output[{i}]"
+            )
+    count = grads[0].shape[0]
+    rows = []
+    for k in range(count):
+        one = [g[k] for g in grads]
+        keep = bool(retain_graph) or k + 1 < count
+        row = _wengert._grad(outputs, inputs, one, keep, bool(create_graph))
+        rows.append(_finish(row, inputs, allow_unused, False))
+    columns = zip(*rows)
+    return tuple(None if c[0] is None else _wengert.stack(list(c)) for c in columns)
+
+
+class _VariableMeta(type):
+    def __instancecheck__(cls, other):
+        return isinstance(other, Tensor)
+
+
+class Variable(metaclass=_VariableMeta):
+    """The old name of a tensor that can require gradients; gives a plain tensor."""
+
+    def __new__(cls, data, requires_grad=False, volatile=None):
+        if volatile is not None:
+            warnings.warn("volatile was removed (Variable.volatile is always False)", stacklevel=2)
+        return data.detach().requires_grad_(requires_grad)

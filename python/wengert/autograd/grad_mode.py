@@ -1,0 +1,137 @@
+"""Context managers and decorators that switch recording on and off."""
+
+import functools
+import inspect
+
+from .._wengert import _set_grad_enabled, is_grad_enabled
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+
+
+class _Mode:
+    """A grad mode as a context manager and as a decorator, also of generators."""
+
+    def clone(self):
+        return type(self)()
+
+    def __call__(self, f):
+        if inspect.isclass(f):
+            return type(f.__name__, (f,), {"__init__": self(f.__init__)})
+        if inspect.isgeneratorfunction(f):
+            return self._generator(f)
+
+        @functools.wraps(f)
+        def wrapped(*args, **kwargs):
+            with self.clone():
+                return f(*args, **kwargs)
+
+        return wrapped
+
+    def _generator(self, f):
+        @functools.wraps(f)
+        def wrapped(*args, **kwargs):
+            body = f(*args, **kwargs)
+            step, value = body.send, None
+            while True:
+                try:
+                    with self.clone():
+                        item = step(value)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    step, value = body.send, (yield item)
+                except GeneratorExit:
+                    with self.clone():
+                        body.close()
+                    raise
+                except BaseException as error:  # handed on to the generator's body
+                    step, value = body.throw, error
+
+        return wrapped
+
+
+class no_grad(_Mode):
+    """Operations inside are not recorded.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with torch.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, f=None):
+        mode = object.__new__(cls)
+        return mode(f) if f is not None else mode
+
+    def __init__(self, f=None):
+        self.before = True
+
+    def __enter__(self):
+        self.before = _set_grad_enabled(False)
+
+    def __exit__(self, *exc):
+        _set_grad_enabled(self.before)
+
+
+class enable_grad(_Mode):
+    """Operations inside are recorded, also within `no_grad`."""
+
+    def __new__(cls, f=None):
+        mode = object.__new__(cls)
+        return mode(f) if f is not None else mode
+
+    def __init__(self, f=None):
+        self.before = True
+
+    def __enter__(self):
+        self.before = _set_grad_enabled(True)
+
+    def __exit__(self, *exc):
+        _set_grad_enabled(self.before)
+
+
+class set_grad_enabled(_Mode):
+    """Switches recording by a flag: at once, or inside a `with` statement."""
+
+    def __init__(self, mode):
+        self.mode = bool(mode)
+        self.before = _set_grad_enabled(self.mode)
+
+    def clone(self):
+        return type(self)(self.mode)
+
+    def __call__(self, f):
+        _set_grad_enabled(self.before)
+        return super().__call__(f)
+
+    def __enter__(self):
+        _set_grad_enabled(self.mode)
+
+    def __exit__(self, *exc):
+        _set_grad_enabled(self.before)
+
+    def __repr__(self):
+        return f"set_grad_enabled(mode={self.mode})"
+
+
+class inference_mode(_Mode):
+    """Operations inside are not recorded (inference tensors are not told apart yet)."""
+
+    def __new__(cls, mode=True):
+        self = object.__new__(cls)
+        if callable(mode):
+            self.mode = True
+            return self(mode)
+        return self
+
+    def __init__(self, mode=True):
+        self.mode, self.before = bool(mode), True
+
+    def clone(self):
+        return type(self)(self.mode)
+
+    def __enter__(self):
+        self.before = _set_grad_enabled(not self.mode)
+
+    def __exit__(self, *exc):
+        _set_grad_enabled(self.before)

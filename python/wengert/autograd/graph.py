@@ -1,0 +1,5 @@
+"""The recorded graph (`torch.autograd.graph`)."""
+
+from .._wengert import Node
+
+__all__ = ["Node"]

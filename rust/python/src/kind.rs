@@ -1,0 +1,162 @@
+//! Makes the Python type `Tensor` from the tables and slots of the other files.
+
+use crate::errors::{Raised, check, slot};
+use crate::object::{self, Object};
+use crate::{attrs, buffer, index, methods, number, table};
+use pyo3::ffi;
+use std::ffi::{c_int, c_void};
+use wengert::op::Id;
+
+type Obj = *mut ffi::PyObject;
+
+/// `Tensor(...)`: the legacy constructor, written in Python.
+unsafe extern "C" fn new(class: *mut ffi::PyTypeObject, args: Obj, kwargs: Obj) -> Obj {
+    slot(|| {
+        let none = {
+            // SAFETY: a singleton, borrowed.
+            unsafe { ffi::Py_None() }
+        };
+        let kwargs = if kwargs.is_null() { none } else { kwargs };
+        crate::call_python("wengert._tensor", "_legacy_new", &[class.cast(), args, kwargs])
+    })
+}
+
+/// The arguments belong to `new`; subclasses may have others.
+unsafe extern "C" fn init(_o: Obj, _args: Obj, _kwargs: Obj) -> c_int {
+    0
+}
+
+unsafe extern "C" fn repr(o: Obj) -> Obj {
+    slot(|| crate::call_python("wengert._tensor", "_repr", &[o]))
+}
+
+unsafe extern "C" fn init_subclass(class: Obj, _args: Obj, _kwargs: Obj) -> Obj {
+    slot(|| {
+        object::adopt_subclass(class.cast());
+        // SAFETY: a new reference to a singleton.
+        unsafe {
+            ffi::Py_INCREF(ffi::Py_None());
+            Ok(ffi::Py_None())
+        }
+    })
+}
+
+fn slots() -> Vec<(c_int, *mut c_void)> {
+    use crate::number::{binary, in_place, unary};
+    macro_rules! slots {
+        ($($slot:ident = $f:expr => $t:ty),* $(,)?) => {
+            vec![$((ffi::$slot, $f as $t as *mut c_void)),*]
+        };
+    }
+    macro_rules! op {
+        ($f:ident $id:ident) => {
+            $f::<{ Id::$id.0 }>
+        };
+    }
+    let mut all = slots! {
+        Py_tp_dealloc = object::dealloc => ffi::destructor,
+        Py_tp_traverse = object::traverse => ffi::traverseproc,
+        Py_tp_clear = object::clear => ffi::inquiry,
+        Py_tp_setattro = object::setattro => ffi::setattrofunc,
+        Py_tp_new = new => ffi::newfunc,
+        Py_tp_init = init => ffi::initproc,
+        Py_tp_repr = repr => ffi::reprfunc,
+        Py_tp_hash = methods::hash => ffi::hashfunc,
+        Py_tp_iter = methods::iterate => ffi::getiterfunc,
+        Py_tp_richcompare = number::compare => ffi::richcmpfunc,
+        Py_mp_length = methods::length => ffi::lenfunc,
+        Py_mp_subscript = index::get => ffi::binaryfunc,
+        Py_mp_ass_subscript = index::set => ffi::objobjargproc,
+        Py_bf_getbuffer = buffer::get => ffi::getbufferproc,
+        Py_bf_releasebuffer = buffer::release => ffi::releasebufferproc,
+        Py_nb_add = op!(binary ADD) => ffi::binaryfunc,
+        Py_nb_subtract = op!(binary SUB) => ffi::binaryfunc,
+        Py_nb_multiply = op!(binary MUL) => ffi::binaryfunc,
+        Py_nb_true_divide = op!(binary DIV) => ffi::binaryfunc,
+        Py_nb_floor_divide = op!(binary DIV_FLOOR) => ffi::binaryfunc,
+        Py_nb_remainder = op!(binary REMAINDER) => ffi::binaryfunc,
+        Py_nb_and = op!(binary BITWISE_AND) => ffi::binaryfunc,
+        Py_nb_or = op!(binary BITWISE_OR) => ffi::binaryfunc,
+        Py_nb_xor = op!(binary BITWISE_XOR) => ffi::binaryfunc,
+        Py_nb_lshift = op!(binary SHIFT_LEFT) => ffi::binaryfunc,
+        Py_nb_rshift = op!(binary SHIFT_RIGHT) => ffi::binaryfunc,
+        Py_nb_matrix_multiply = number::matmul => ffi::binaryfunc,
+        Py_nb_power = number::power => ffi::ternaryfunc,
+        Py_nb_negative = op!(unary NEG) => ffi::unaryfunc,
+        Py_nb_absolute = op!(unary ABS) => ffi::unaryfunc,
+        Py_nb_invert = op!(unary BITWISE_NOT) => ffi::unaryfunc,
+        Py_nb_positive = number::positive => ffi::unaryfunc,
+    };
+    all.extend(slots! {
+        Py_nb_inplace_add = op!(in_place ADD) => ffi::binaryfunc,
+        Py_nb_inplace_subtract = op!(in_place SUB) => ffi::binaryfunc,
+        Py_nb_inplace_multiply = op!(in_place MUL) => ffi::binaryfunc,
+        Py_nb_inplace_true_divide = op!(in_place DIV) => ffi::binaryfunc,
+        Py_nb_inplace_floor_divide = op!(in_place DIV_FLOOR) => ffi::binaryfunc,
+        Py_nb_inplace_remainder = op!(in_place REMAINDER) => ffi::binaryfunc,
+        Py_nb_inplace_and = op!(in_place BITWISE_AND) => ffi::binaryfunc,
+        Py_nb_inplace_or = op!(in_place BITWISE_OR) => ffi::binaryfunc,
+        Py_nb_inplace_xor = op!(in_place BITWISE_XOR) => ffi::binaryfunc,
+        Py_nb_inplace_lshift = op!(in_place SHIFT_LEFT) => ffi::binaryfunc,
+        Py_nb_inplace_rshift = op!(in_place SHIFT_RIGHT) => ffi::binaryfunc,
+        Py_nb_inplace_power = number::in_place_power => ffi::ternaryfunc,
+        Py_nb_bool = number::truth => ffi::inquiry,
+        Py_nb_float = number::to_float => ffi::unaryfunc,
+        Py_nb_int = number::to_int => ffi::unaryfunc,
+        Py_nb_index = number::to_index => ffi::unaryfunc,
+    });
+    all
+}
+
+/// Makes the type object (a new reference).
+pub fn make() -> Result<Obj, Raised> {
+    let mut defs = table::methods();
+    // A method written here wins over one of the table.
+    let own = methods::table();
+    let name = |d: &ffi::PyMethodDef| {
+        // SAFETY: names are leaked C strings.
+        unsafe { std::ffi::CStr::from_ptr(d.ml_name) }
+    };
+    defs.retain(|d| own.iter().all(|m| name(m) != name(d)));
+    defs.extend(own);
+    defs.push(ffi::PyMethodDef {
+        ml_name: c"__init_subclass__".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init_subclass },
+        ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_CLASS,
+        ml_doc: std::ptr::null(),
+    });
+    defs.push(ffi::PyMethodDef::zeroed());
+    let offset = |at: usize| at as ffi::Py_ssize_t;
+    let member = |name: &'static std::ffi::CStr, at: usize| ffi::PyMemberDef {
+        name: name.as_ptr(),
+        type_code: ffi::Py_T_PYSSIZET,
+        offset: offset(at),
+        flags: ffi::Py_READONLY,
+        doc: std::ptr::null(),
+    };
+    let mut members = vec![
+        member(c"__dictoffset__", std::mem::offset_of!(Object, dict)),
+        member(c"__weaklistoffset__", std::mem::offset_of!(Object, weakrefs)),
+    ];
+    // SAFETY: a table that ends in zeros is what the interpreter expects.
+    members.push(unsafe { std::mem::zeroed() });
+    let mut all = slots();
+    all.push((ffi::Py_tp_methods, defs.leak().as_mut_ptr().cast()));
+    all.push((ffi::Py_tp_members, members.leak().as_mut_ptr().cast()));
+    all.push((ffi::Py_tp_getset, attrs::table().leak().as_mut_ptr().cast()));
+    let mut type_slots: Vec<ffi::PyType_Slot> =
+        all.into_iter().map(|(slot, pfunc)| ffi::PyType_Slot { slot, pfunc }).collect();
+    type_slots.push(ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() });
+    let mut spec = ffi::PyType_Spec {
+        name: c"torch.Tensor".as_ptr(),
+        basicsize: size_of::<Object>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
+            as std::ffi::c_uint,
+        slots: type_slots.leak().as_mut_ptr(),
+    };
+    // SAFETY: all tables are leaked and end in zeros; slots have the types of their names.
+    let class = check(unsafe { ffi::PyType_FromSpec(&mut spec) })?;
+    object::set_tensor_type(class.cast());
+    Ok(class)
+}

@@ -1,0 +1,322 @@
+//! Functions, methods and in-place methods made from the op table, without a second list.
+//!
+//! Each name of the table gets a number; a const-generic function per number is the C entry that
+//! Python calls. All entries share one body, which binds the arguments by PyTorch's signature.
+
+use crate::errors::{Raised, slot};
+use crate::object::{known, wrap};
+use crate::parse::{Call, bind};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use smallvec::SmallVec;
+use std::ffi::CString;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+use wengert::op::{self, Block, Forms, Id, Outputs};
+use wengert::pointwise;
+use wengert::{Tensor, Value};
+
+type Obj = *mut ffi::PyObject;
+
+/// How many names of each kind there can be.
+const MAX: usize = 512;
+
+/// One Python name.
+struct Entry {
+    name: String,
+    /// The overloads, in the order they are tried.
+    ops: Vec<Id>,
+    /// The call without further arguments: the op, and the values of its parameters but the first.
+    bare: Option<(Id, Vec<Value>)>,
+}
+
+#[derive(Default)]
+struct Names {
+    functions: Vec<Entry>,
+    methods: Vec<Entry>,
+    in_place: Vec<Entry>,
+    nn: Vec<Entry>,
+}
+
+struct Shared(Names);
+// SAFETY: made once and then only read, under the GIL; the default values hold no tensors.
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
+
+fn names() -> &'static Names {
+    static NAMES: OnceLock<Shared> = OnceLock::new();
+    &NAMES.get_or_init(|| Shared(collect())).0
+}
+
+fn collect() -> Names {
+    let mut all = Names::default();
+    for op in op::all() {
+        let forms = op.block.forms();
+        let aliases = op.block.aliases().iter().copied();
+        for name in std::iter::once(op.schema.name.as_str()).chain(aliases) {
+            if forms.has(Forms::FUNCTION) {
+                add(&mut all.functions, name, op.id);
+            }
+            if forms.has(Forms::METHOD) {
+                add(&mut all.methods, name, op.id);
+            }
+            if forms.has(Forms::IN_PLACE) {
+                add(&mut all.in_place, &format!("{name}_"), op.id);
+            }
+            if forms.has(Forms::NN) {
+                add(&mut all.nn, name, op.id);
+            }
+        }
+    }
+    for list in [&all.functions, &all.methods, &all.in_place, &all.nn] {
+        assert!(list.len() <= MAX, "more names than entries");
+    }
+    all
+}
+
+fn add(list: &mut Vec<Entry>, name: &str, id: Id) {
+    match list.iter_mut().find(|e| e.name == name) {
+        Some(e) => {
+            e.ops.push(id);
+            if e.bare.is_none() {
+                e.bare = bare(id);
+            }
+        }
+        None => list.push(Entry { name: name.into(), ops: vec![id], bare: bare(id) }),
+    }
+}
+
+/// The values of all parameters but the first, if they all have defaults.
+fn bare(id: Id) -> Option<(Id, Vec<Value>)> {
+    let params = &id.op().schema.params;
+    let first = params.first()?;
+    if first.ty != wengert::schema::Type::Tensor {
+        return None;
+    }
+    let rest: Option<Vec<Value>> =
+        params[1..].iter().map(|p| p.default.as_ref().map(|d| d.value())).collect();
+    Some((id, rest?))
+}
+
+/// A Python object for what an operation returned.
+fn results(id: Id, mut out: Outputs) -> Result<Obj, Raised> {
+    let schema = &id.op().schema;
+    if schema.outputs == 1
+        && let Some(t) = out.pop()
+    {
+        return wrap(t);
+    }
+    // SAFETY: a new tuple, filled with new references.
+    unsafe {
+        let tuple = crate::errors::check(ffi::PyTuple_New(out.len() as isize))?;
+        for (i, t) in out.into_iter().enumerate() {
+            ffi::PyTuple_SET_ITEM(tuple, i as isize, wrap(t)?);
+        }
+        if schema.fields.is_empty() {
+            return Ok(tuple);
+        }
+        crate::named::named_tuple(&schema.name, &schema.fields, tuple)
+    }
+}
+
+fn run(id: Id, values: &[Value]) -> Result<Outputs, Raised> {
+    Ok(op::call(id, values)?)
+}
+
+unsafe fn general(
+    entry: &Entry,
+    self_: Obj,
+    args: *const Obj,
+    nargs: isize,
+    kwnames: Obj,
+) -> Result<Obj, Raised> {
+    let call = Call { name: &entry.name, ops: &entry.ops, method: !self_.is_null() };
+    // SAFETY: the arguments as the interpreter gave them.
+    let (id, values, out) = unsafe { bind(&call, self_, args, nargs as usize, kwnames)? };
+    let result = run(id, &values)?;
+    match out {
+        None => results(id, result),
+        Some(o) => into_out(o, result),
+    }
+}
+
+/// `out=`: the result is copied there.
+fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
+    let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
+        return Err(wengert::err!(Type, "out must be a Tensor").into());
+    };
+    if target.requires_grad() || t.requires_grad() {
+        let e = wengert::err!(
+            Runtime,
+            "out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        );
+        return Err(e.into());
+    }
+    if target.shape() != t.shape() {
+        let fresh = Tensor::empty(t.shape(), target.dtype())?;
+        target.set_data(&fresh);
+    }
+    target.copy_raw(&t)?;
+    // SAFETY: a live object.
+    unsafe { ffi::Py_INCREF(o) };
+    Ok(o)
+}
+
+unsafe extern "C" fn function<const I: usize>(
+    _module: Obj,
+    args: *const Obj,
+    nargs: isize,
+    kwnames: Obj,
+) -> Obj {
+    // SAFETY: the arguments as the interpreter gave them.
+    slot(|| unsafe { general(&names().functions[I], null_mut(), args, nargs, kwnames) })
+}
+
+unsafe extern "C" fn nn_function<const I: usize>(
+    _module: Obj,
+    args: *const Obj,
+    nargs: isize,
+    kwnames: Obj,
+) -> Obj {
+    // SAFETY: the arguments as the interpreter gave them.
+    slot(|| unsafe { general(&names().nn[I], null_mut(), args, nargs, kwnames) })
+}
+
+unsafe extern "C" fn method<const I: usize>(
+    self_: Obj,
+    args: *const Obj,
+    nargs: isize,
+    kwnames: Obj,
+) -> Obj {
+    slot(|| {
+        let entry = &names().methods[I];
+        if nargs == 0
+            && kwnames.is_null()
+            && let Some((id, rest)) = &entry.bare
+        {
+            // SAFETY: a method descriptor has checked the type of `self`.
+            let t = unsafe { known(self_) };
+            if rest.is_empty() && matches!(id.block(), Block::Pointwise(_)) {
+                return wrap(pointwise::call(*id, &[t.into()])?);
+            }
+            let mut values: SmallVec<[Value; 4]> = SmallVec::new();
+            values.push(t.into());
+            values.extend(rest.iter().cloned());
+            return results(*id, run(*id, &values)?);
+        }
+        // SAFETY: the arguments as the interpreter gave them.
+        unsafe { general(entry, self_, args, nargs, kwnames) }
+    })
+}
+
+unsafe extern "C" fn in_place<const I: usize>(
+    self_: Obj,
+    args: *const Obj,
+    nargs: isize,
+    kwnames: Obj,
+) -> Obj {
+    slot(|| {
+        let entry = &names().in_place[I];
+        let call = Call { name: &entry.name, ops: &entry.ops, method: true };
+        // SAFETY: the arguments as the interpreter gave them.
+        let (id, values, _) = unsafe { bind(&call, self_, args, nargs as usize, kwnames)? };
+        op::call_in_place(id, &values)?;
+        // SAFETY: a live object.
+        unsafe { ffi::Py_INCREF(self_) };
+        Ok(self_)
+    })
+}
+
+/// `[entry::<0>, entry::<1>, ...]`, 512 of them.
+macro_rules! entries {
+    ($f:ident) => { entries!(@rows $f; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+    (@rows $f:ident; $($hi:literal)*) => { [$(entries!(@row $f, $hi)),*] };
+    (@row $f:ident, $hi:literal) => { entries!(@cells $f, $hi;
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31) };
+    (@cells $f:ident, $hi:literal; $($lo:literal)*) => {
+        [$($f::<{ $hi * 32 + $lo }> as ffi::PyCFunctionFastWithKeywords),*]
+    };
+}
+
+type Rows = [[ffi::PyCFunctionFastWithKeywords; 32]; 16];
+static FUNCTIONS: Rows = entries!(function);
+static NN: Rows = entries!(nn_function);
+static METHODS: Rows = entries!(method);
+static IN_PLACE: Rows = entries!(in_place);
+
+fn defs(list: &[Entry], entry: &Rows) -> Vec<ffi::PyMethodDef> {
+    let one = |(i, e): (usize, &Entry)| method_def(&e.name, entry[i / 32][i % 32], &doc(e));
+    list.iter().enumerate().map(one).collect()
+}
+
+fn doc(e: &Entry) -> String {
+    e.ops.first().map_or(String::new(), |id| id.block().doc().to_string())
+}
+
+/// A method definition that lives for ever, as the interpreter wants it.
+pub fn method_def(
+    name: &str,
+    f: ffi::PyCFunctionFastWithKeywords,
+    doc: &str,
+) -> ffi::PyMethodDef {
+    let leak = |s: &str| CString::new(s).unwrap_or_default().into_raw();
+    ffi::PyMethodDef {
+        ml_name: leak(name),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: leak(doc),
+    }
+}
+
+/// The methods of `Tensor` that come from the table.
+pub fn methods() -> Vec<ffi::PyMethodDef> {
+    let mut out = defs(&names().methods, &METHODS);
+    out.extend(defs(&names().in_place, &IN_PLACE));
+    out
+}
+
+/// Adds the functions of the table to the module, and those of `nn.functional` to its `_nn`.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    let nn = PyModule::new(m.py(), "_nn")?;
+    for (module, defs) in
+        [(m, defs(&names().functions, &FUNCTIONS)), (&nn, defs(&names().nn, &NN))]
+    {
+        for def in defs {
+            add_function(module, def)?;
+        }
+    }
+    m.add("_nn", nn)
+}
+
+/// Adds one C function to a module.
+pub fn add_function(m: &Bound<'_, PyModule>, def: ffi::PyMethodDef) -> PyResult<()> {
+    let def = Box::leak(Box::new(def));
+    // SAFETY: the definition lives for ever; the interpreter returns a new reference.
+    unsafe {
+        let name = std::ffi::CStr::from_ptr(def.ml_name).to_string_lossy().into_owned();
+        let f = ffi::PyCFunction_NewEx(def, null_mut(), null_mut());
+        m.add(name, Bound::from_owned_ptr_or_err(m.py(), f)?)
+    }
+}
+
+/// The table as Python sees it: (kind, name, schema, doc) of every form, for stubs and tests.
+#[pyfunction]
+pub fn _op_table() -> Vec<(String, String, String, String)> {
+    let kinds: [(&str, &[Entry]); 4] = [
+        ("function", &names().functions),
+        ("method", &names().methods),
+        ("in_place", &names().in_place),
+        ("nn", &names().nn),
+    ];
+    let mut out = Vec::new();
+    for (kind, list) in kinds {
+        for e in list {
+            for id in &e.ops {
+                let b = id.block();
+                out.push((kind.into(), e.name.clone(), b.schema().into(), b.doc().into()));
+            }
+        }
+    }
+    out
+}
