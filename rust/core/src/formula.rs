@@ -128,7 +128,7 @@ verbs_of_x! {
     exp EXP(), log LOG(), sqrt SQRT(), rsqrt RSQRT(), sin SIN(), cos COS(), tan TAN(), tanh TANH(),
     erf ERF(), sinh SINH(), cosh COSH(), sigmoid SIGMOID(), abs ABS(), sgn SIGN(), pow POW(b), square SQUARE(),
     gt GT(b), ge GE(b), lt LT(b), le LE(b), eq EQ(b), ne NE(b), and LOGICAL_AND(b), or LOGICAL_OR(b),
-    recip RECIPROCAL(), floor FLOOR(), trunc_div DIV_TRUNC(b), floor_div DIV_FLOOR(b),
+    recip RECIPROCAL(), floor FLOOR(), trunc_div DIV_TRUNC(b), floor_div DIV_FLOOR_MODE(b),
     is_nan ISNAN(), not LOGICAL_NOT(),
 }
 

@@ -1,12 +1,18 @@
 //! The op table. Adding an operation is one block in one of these files, and its name below.
 
+pub(crate) mod composed;
 pub(crate) mod convert;
 pub mod create;
+pub(crate) mod gather;
 pub(crate) mod join;
 pub(crate) mod loss;
+pub(crate) mod nn;
 pub(crate) mod pointwise;
 pub(crate) mod product;
+pub(crate) mod rearrange;
 pub mod reduce;
+pub(crate) mod reshaping;
+pub(crate) mod scan;
 pub(crate) mod softmax;
 pub(crate) mod strided;
 pub(crate) mod view;
@@ -34,16 +40,17 @@ macro_rules! table {
 }
 
 table! {
-    Pointwise pointwise::arithmetic: ADD ADD_ALPHA SUB SUB_ALPHA RSUB MUL DIV DIV_FLOOR DIV_TRUNC
-        REMAINDER FMOD NEG ABS SIGN SQUARE RECIPROCAL COPY;
-    Pointwise pointwise::power: POW_NUMBER POW POW_BASE SQRT RSQRT EXP EXP2 EXPM1 LOG LOG2 LOG10
+    Pointwise pointwise::arithmetic: ADD ADD_ALPHA SUB SUB_ALPHA RSUB MUL DIV DIV_FLOOR
+        DIV_FLOOR_MODE DIV_TRUNC DIV_TRUE_MODE REMAINDER REMAINDER_NUMBER FMOD FMOD_NUMBER NEG ABS SIGN SQUARE RECIPROCAL COPY;
+    Pointwise pointwise::power: CUBE INVERSE_SQUARE POW_NUMBER POW POW_BASE SQRT RSQRT EXP EXP2 EXPM1 LOG LOG2 LOG10
         LOG1P;
     Pointwise pointwise::trigonometry: SIN COS TAN ASIN ACOS ATAN ATAN2 SINH COSH TANH ASINH ACOSH
         ATANH;
     Pointwise pointwise::activation: SIGMOID RELU GELU GELU_TANH SILU SOFTPLUS ERF ERFC;
     Pointwise pointwise::rounding: FLOOR CEIL ROUND TRUNC FRAC;
     Pointwise pointwise::compare: EQ NE LT LE GT GE MAXIMUM MINIMUM CLAMP CLAMP_TENSOR CLAMP_MIN
-        CLAMP_MAX CLAMP_MIN_TENSOR CLAMP_MAX_TENSOR WHERE;
+        CLAMP_MAX CLAMP_MIN_TENSOR CLAMP_MAX_TENSOR CLAMP_LOW CLAMP_HIGH
+        CLAMP_LOW_TENSOR CLAMP_HIGH_TENSOR WHERE;
     Pointwise pointwise::logic: LOGICAL_NOT LOGICAL_AND LOGICAL_OR LOGICAL_XOR BITWISE_AND
         BITWISE_OR BITWISE_XOR BITWISE_NOT SHIFT_LEFT SHIFT_RIGHT ISNAN ISINF ISFINITE;
     Structured view: ALIAS VIEW RESHAPE TRANSPOSE T PERMUTE EXPAND SQUEEZE SQUEEZE_DIM SQUEEZE_DIMS
@@ -51,5 +58,27 @@ table! {
     Structured strided: AS_STRIDED EMBED PART WITH_PART;
     Structured convert: TO_COPY;
     Structured reduce: SUM SUM_DIM MEAN MEAN_DIM;
+    Structured reduce::extremum: MAX MAX_DIM MAX_OTHER MIN MIN_DIM MIN_OTHER AMAX AMIN ARGMAX ARGMIN
+        AMINMAX;
+    Structured reduce::moments: VAR VAR_ALL VAR_DIM VAR_CORRECTION STD STD_ALL STD_DIM
+        STD_CORRECTION VAR_MEAN VAR_MEAN_ALL VAR_MEAN_DIM VAR_MEAN_CORRECTION STD_MEAN STD_MEAN_ALL
+        STD_MEAN_DIM STD_MEAN_CORRECTION;
+    Structured reduce::norm: LOGSUMEXP VECTOR_NORM NORM NORM_NAME;
+    Structured reduce::product: PROD PROD_DIM NANSUM NANSUM_DIM;
+    Structured reduce::truth: ANY ANY_DIM ANY_DIMS ALL ALL_DIM ALL_DIMS COUNT_NONZERO
+        COUNT_NONZERO_DIMS;
+    Structured scan: CUMSUM CUMPROD RECURRENCE CUMMAX CUMMIN LOGCUMSUMEXP;
+    Structured rearrange: FLIP ROLL TRIL TRIU REPEAT TILE;
+    Structured reshaping: DIAGONAL MOVEDIM MOVEDIMS EXPAND_AS VIEW_AS RESHAPE_AS UNFLATTEN RAVEL;
+    Structured gather: GATHER SPREAD INDEX_SELECT TAKE_ALONG_DIM NONZERO WHERE_ONE;
+    Structured composed: CLAMP_TENSORS CLAMP_NUMBERS DIV_MODE ROUND_DECIMALS MASKED_FILL_TENSOR
+        MASKED_FILL LERP_TENSORS LERP_NUMBER ADDCMUL ADDCDIV ISCLOSE;
+    Pointwise pointwise::blend: LERP LERP_TENSOR LOGADDEXP LOGADDEXP2 XLOGY XLOGY_SELF XLOGY_OTHER
+        HYPOT SINC DEG2RAD RAD2DEG;
+    Pointwise pointwise::rectifier: LEAKY_RELU ELU SELU CELU HARDTANH MISH HARDSWISH HARDSIGMOID
+        LOGSIGMOID HARDSHRINK SOFTSHRINK THRESHOLD;
+    Structured nn: RELU_NN SILU_NN GELU_NN LEAKY_RELU_NN ELU_NN SELU_NN CELU_NN HARDTANH_NN RELU6_NN
+        MISH_NN HARDSWISH_NN HARDSIGMOID_NN LOGSIGMOID_NN HARDSHRINK_NN SOFTSHRINK_NN THRESHOLD_NN
+        SOFTSIGN_NN TANHSHRINK_NN;
     Structured join: CAT STACK;
 }
