@@ -132,7 +132,7 @@ verbs_of_x! {
         square SQUARE(),
     gt GT(b), ge GE(b), lt LT(b), le LE(b), eq EQ(b), ne NE(b), and LOGICAL_AND(b),
         or LOGICAL_OR(b),
-    recip RECIPROCAL(), floor FLOOR(), trunc_div DIV_TRUNC(b), floor_div DIV_FLOOR(b),
+    recip RECIPROCAL(), floor FLOOR(), trunc_div DIV_TRUNC(b), floor_div DIV_FLOOR_MODE(b),
     is_nan ISNAN(), not LOGICAL_NOT(),
 }
 

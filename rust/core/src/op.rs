@@ -88,6 +88,8 @@ pub enum Rule {
     Truth,
     /// The first input is a bool mask; the others promote.
     Mask,
+    /// The dtype of the first input; the others are converted to it.
+    First,
 }
 
 /// An interval test values are drawn from.
@@ -238,7 +240,14 @@ pub fn call1(id: Id, args: &[Value]) -> Result<Tensor> {
 }
 
 /// Calls the in-place form of an operation: the result goes into the first argument.
+///
+/// # Errors
+/// PyTorch's, for results of another shape or of a dtype that does not fit, and for writes that
+/// autograd forbids.
 pub fn call_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
+    if matches!(id.block(), Block::Structured(_)) {
+        return crate::record::structured_in_place(id, args);
+    }
     let operands: SmallVec<[crate::pointwise::Operand; 3]> =
         args.iter().map(crate::pointwise::Operand::from_value).collect::<Result<_>>()?;
     crate::pointwise::in_place(id, &operands)

@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
 use wengert_kernels::program::{self, Program, Step};
 
+mod special;
+
 /// An input of a pointwise operation.
 #[derive(Clone, Copy)]
 pub enum Operand<'a> {
@@ -88,7 +90,7 @@ pub(crate) fn block(id: Id) -> &'static Pointwise {
 #[inline]
 pub(crate) fn result_dtype(rule: Rule, d: DType) -> DType {
     match rule {
-        Rule::Promote | Rule::PromoteNoBool | Rule::Mask => d,
+        Rule::Promote | Rule::PromoteNoBool | Rule::Mask | Rule::First => d,
         Rule::Float if d.is_float() || d.is_complex() => d,
         Rule::Float => default_dtype(),
         Rule::Compare | Rule::Truth => DType::Bool,
@@ -110,10 +112,14 @@ pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
     let mut promotion = Promotion::default();
     let mut shape = Shape::new();
     for (i, a) in args.iter().enumerate() {
-        let mask = i == 0 && p.dtype == Rule::Mask;
+        let counts = match p.dtype {
+            Rule::Mask => i > 0,
+            Rule::First => i == 0,
+            _ => true,
+        };
         match a {
             Operand::Tensor(t) => {
-                if !mask {
+                if counts {
                     promotion.tensor(t);
                 }
                 if shape.as_slice() != t.shape() {
@@ -124,13 +130,16 @@ pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
                     };
                 }
             }
-            Operand::Number(s) if !mask => promotion.number(*s),
+            Operand::Number(s) if counts => promotion.number(*s),
             Operand::Number(_) => (),
         }
     }
     let promoted = promotion.result();
     let compute = compute_dtype(p.dtype, promoted);
     check(id, p, promoted, compute)?;
+    if compute.is_int() {
+        special::check_integers(id, args, &shape)?;
+    }
     Ok(Plan { compute, out: result_dtype(p.dtype, promoted), shape })
 }
 
@@ -147,9 +156,12 @@ fn check(id: Id, p: &Pointwise, promoted: DType, compute: DType) -> Result<()> {
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
         );
     }
+    if id == Id::RELU && compute == DType::Bool {
+        bail!(Runtime, "Boolean inputs not supported for relu");
+    }
     if p.forward.get(compute).is_none() {
-        let name = id.name();
-        bail!(NotImplemented, "\"{name}\" not implemented for '{}'", compute.scalar_name());
+        let label = special::kernel_label(id);
+        bail!(NotImplemented, "\"{label}\" not implemented for '{}'", compute.scalar_name());
     }
     Ok(())
 }
@@ -158,8 +170,8 @@ fn check(id: Id, p: &Pointwise, promoted: DType, compute: DType) -> Result<()> {
 pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
     let p = block(id);
     let fast = match args {
-        [Operand::Tensor(a), Operand::Tensor(b)] => binary_fast(p, a, b)?,
-        [Operand::Tensor(a), Operand::Number(n)] => number_fast(p, a, *n)?,
+        [Operand::Tensor(a), Operand::Tensor(b)] => binary_fast(id, p, a, b)?,
+        [Operand::Tensor(a), Operand::Number(n)] => number_fast(id, p, a, *n)?,
         [Operand::Tensor(a)] => unary_fast(p, a)?,
         _ => None,
     };
@@ -167,20 +179,29 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
         record::pointwise(id, args, &out);
         return Ok(out);
     }
+    let id = special::overload(id, args);
     let plan = plan(id, p, args)?;
-    let out = match lazy::defer(id, &plan, args)? {
-        Some(out) => out,
-        None => evaluate(id, p, &plan, args)?,
+    let out = match special::cheaper(id, args, plan.compute) {
+        Some((run, args)) => compute(run, &plan, &args)?,
+        None => compute(id, &plan, args)?,
     };
     record::pointwise(id, args, &out);
     Ok(out)
+}
+
+/// Runs an operation now or later.
+fn compute(id: Id, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
+    match lazy::defer(id, plan, args)? {
+        Some(out) => Ok(out),
+        None => evaluate(block(id), plan, args),
+    }
 }
 
 /// Calls an operation of two tensors (the path of the operators).
 #[inline]
 pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let args = [Operand::Tensor(a), Operand::Tensor(b)];
-    if let Some(out) = binary_fast(block(id), a, b)? {
+    if let Some(out) = binary_fast(id, block(id), a, b)? {
         record::pointwise(id, &args, &out);
         return Ok(out);
     }
@@ -189,7 +210,7 @@ pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// Two small row-major tensors of one shape and dtype: straight to the kernel.
 #[inline]
-fn binary_fast(p: &Pointwise, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> {
+fn binary_fast(id: Id, p: &Pointwise, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> {
     let (la, lb) = (a.layout(), b.layout());
     let d = a.dtype();
     let fits = d == b.dtype()
@@ -198,7 +219,8 @@ fn binary_fast(p: &Pointwise, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> 
         && lb.contiguous
         && la.shape == lb.shape
         && !(a.storage().is_pending() || b.storage().is_pending());
-    if !fits || matches!(p.dtype, Rule::Mask | Rule::Truth) {
+    if !fits || matches!(p.dtype, Rule::Mask | Rule::Truth) || (d.is_int() && special::divides(id))
+    {
         return Ok(None);
     }
     let out_dtype = result_dtype(p.dtype, d);
@@ -258,9 +280,10 @@ fn unary_fast(p: &Pointwise, a: &Tensor) -> Result<Option<Tensor>> {
 
 /// A small row-major tensor of floats and a number.
 #[inline]
-fn number_fast(p: &Pointwise, a: &Tensor, n: Scalar) -> Result<Option<Tensor>> {
+fn number_fast(id: Id, p: &Pointwise, a: &Tensor, n: Scalar) -> Result<Option<Tensor>> {
     const MOST: usize = 64;
-    if !plain_floats(a) || a.numel() > MOST || matches!(p.dtype, Rule::Truth | Rule::Mask) {
+    let special = id == Id::POW_NUMBER || matches!(p.dtype, Rule::Truth | Rule::Mask);
+    if !plain_floats(a) || a.numel() > MOST || special {
         return Ok(None);
     }
     let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
@@ -277,15 +300,14 @@ fn number_fast(p: &Pointwise, a: &Tensor, n: Scalar) -> Result<Option<Tensor>> {
 }
 
 /// Runs an operation now into fresh memory.
-pub(crate) fn evaluate(id: Id, p: &Pointwise, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
+pub(crate) fn evaluate(p: &Pointwise, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
     let strides = out_strides(&plan.shape, args);
     let out = Tensor::empty_strided(plan.shape.clone(), strides, plan.out)?;
-    evaluate_into(id, p, plan, args, &out)?;
+    evaluate_into(p, plan, args, &out)?;
     Ok(out)
 }
 
 pub(crate) fn evaluate_into(
-    _id: Id,
     p: &Pointwise,
     plan: &Plan,
     args: &[Operand],
@@ -456,6 +478,7 @@ fn memory_order(shape: &[usize], strides: &[Strides]) -> SmallVec<[usize; 6]> {
 
 /// Calls an operation that writes its result into its first argument.
 pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
+    let id = special::overload(id, args);
     let p = block(id);
     let Some(Operand::Tensor(x)) = args.first() else {
         bail!(Type, "{}_ needs a tensor to write to", id.name());
@@ -480,11 +503,13 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
     }
     let before = record::InPlace::prepare(id, args)?;
     lazy::before_write(x.storage())?;
+    let cheaper = special::cheaper(id, args, plan.compute);
+    let (run, with) = cheaper.as_ref().map_or((p, args), |(id, args)| (block(*id), &args[..]));
     if overlaps_oddly(x, &args[1..]) {
-        let fresh = evaluate(id, p, &plan, args)?;
+        let fresh = evaluate(run, &plan, with)?;
         copy(&fresh, x)?;
     } else {
-        evaluate_into(id, p, &plan, args, x)?;
+        evaluate_into(run, &plan, with, x)?;
     }
     x.bump_version();
     before.finish(x)?;

@@ -2,8 +2,9 @@
 
 use crate::formula::{Formula, Vjp};
 use crate::mode::{Guard, grad_enabled};
-use crate::op::{Id, Outputs, Structured};
+use crate::op::{self, Id, Outputs, Structured};
 use crate::pointwise::Operand;
+use crate::promote::can_cast;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
 use crate::{Result, Tensor, Value, bail, views};
@@ -226,5 +227,71 @@ impl<'a> InPlace<'a> {
         views::mark_fresh(x);
         let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref());
         views::rebase(x, node)
+    }
+}
+
+/// Runs a structured operation on the values its first argument has now, and makes the result the
+/// new value and the newest history of that argument.
+pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
+    let Some(Value::Tensor(x)) = args.first() else {
+        bail!(Type, "{}_ needs a tensor to write to", id.name());
+    };
+    let slots = tensor_slots(args);
+    check_in_place(x, slots.iter().flatten().copied())?;
+    let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
+    let history = edge_of(x);
+    let mut args = args.to_vec();
+    args[0] = Value::Tensor(if recorded {
+        // The node may save it, so it has to keep the old values.
+        let old = x.fresh_copy(x.dtype())?;
+        old.set_node(x.node().cloned(), x.output_nr());
+        old
+    } else {
+        x.detach()
+    });
+    let out = op::call1(id, &args)?;
+    check_fits(x, &out)?;
+    let out = crate::ops::convert::to_dtype(&out, x.dtype())?;
+    let Some(node) = out.node().cloned() else {
+        x.copy_raw(&out)?;
+        return Ok(x.clone());
+    };
+    // `CopySlices` runs one node: a view takes over the result of several as a copy.
+    let one = node.edges().first().is_some_and(|e| same_edge(e, &history));
+    if x.base().is_some() && !one {
+        return crate::pointwise::assign(x, (&out).into());
+    }
+    x.copy_raw(&out)?;
+    views::mark_fresh(x);
+    views::rebase(x, node)?;
+    Ok(x.clone())
+}
+
+fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
+    if out.shape() != x.shape() {
+        bail!(
+            Runtime,
+            "output with shape {} doesn't match the broadcast shape {}",
+            crate::shape::show(x.shape()),
+            crate::shape::show(out.shape())
+        );
+    }
+    if !can_cast(out.dtype(), x.dtype()) {
+        bail!(
+            Runtime,
+            "result type {} can't be cast to the desired output type {}",
+            out.dtype().scalar_name(),
+            x.dtype().scalar_name()
+        );
+    }
+    Ok(())
+}
+
+fn same_edge(a: &Edge, b: &Edge) -> bool {
+    match (a, b) {
+        (Edge::None, Edge::None) => true,
+        (Edge::Leaf(a), Edge::Leaf(b)) => a.same(b),
+        (Edge::Node(a, i), Edge::Node(b, j)) => a.same(b) && i == j,
+        _ => false,
     }
 }

@@ -9,6 +9,7 @@
 //! - [`lane`]: `Real`, the number type pointwise formulas are written in
 //! - [`pointwise`]: block kernels made of such formulas
 //! - [`program`]: runs a sequence of block kernels over memory in one pass
+//! - [`gather`]: elements picked by index
 //! - [`reduce`]: sums, extrema and scans
 //! - [`gemm`]: matrix products
 //! - [`softmax`]: softmax, its logarithm, and their gradients
@@ -16,6 +17,7 @@
 //! - [`threads`]: the worker pool
 
 pub mod dtype;
+pub mod gather;
 pub mod gemm;
 pub mod isa;
 pub mod lane;

@@ -20,7 +20,7 @@ pub(crate) const RELU: Pointwise = Pointwise {
     schema: "relu(Tensor self) -> Tensor",
     aliases: &[],
     doc: "`max(x, 0)`.\n\n>>> torch.relu(torch.tensor([-1.0, 2.0]))\ntensor([0., 2.])",
-    forms: Forms::ALL.and(Forms::NN),
+    forms: Forms::ALL,
     dtype: Rule::Promote,
     forward: kernel!(float |x| x.max_nan(T::lit(0.0)); int |x| x.max(T::lit(0))),
     vjp: Vjp::One(|_x, y, g| g.when(y.gt(0.0))),
@@ -29,11 +29,11 @@ pub(crate) const RELU: Pointwise = Pointwise {
 };
 
 pub(crate) const GELU: Pointwise = Pointwise {
-    schema: "gelu(Tensor input) -> Tensor",
+    schema: "_gelu(Tensor input) -> Tensor",
     aliases: &[],
-    doc: "`x * Phi(x)`, with Phi the normal distribution function (Hendrycks and Gimpel, 2016).\n\n>>> torch.nn.functional.gelu(torch.tensor([-1., 2.]))\ntensor([-0.1587,  1.9545])",
-    forms: Forms::NN,
-    dtype: Rule::Float,
+    doc: "`x * Phi(x)`, with Phi the normal distribution function.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::Promote,
     forward: kernel!(
         float
             | x
@@ -53,7 +53,7 @@ pub(crate) const GELU_TANH: Pointwise = Pointwise {
     aliases: &[],
     doc: "The tanh approximation of gelu.",
     forms: Forms::HIDDEN,
-    dtype: Rule::Float,
+    dtype: Rule::Promote,
     forward: kernel!(
         float
             | x
@@ -73,11 +73,11 @@ pub(crate) const GELU_TANH: Pointwise = Pointwise {
 };
 
 pub(crate) const SILU: Pointwise = Pointwise {
-    schema: "silu(Tensor input) -> Tensor",
+    schema: "_silu(Tensor input) -> Tensor",
     aliases: &[],
-    doc: "`x * sigmoid(x)` (Elfwing et al., 2018).\n\n>>> torch.nn.functional.silu(torch.tensor([-1., 2.]))\ntensor([-0.2689,  1.7616])",
-    forms: Forms::NN,
-    dtype: Rule::Float,
+    doc: "`x * sigmoid(x)`.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::Promote,
     forward: kernel!(float | x | x * x.sigmoid()),
     vjp: Vjp::One(|x, _y, g| {
         let s = x.sigmoid();
@@ -92,7 +92,7 @@ pub(crate) const SOFTPLUS: Pointwise = Pointwise {
     aliases: &[],
     doc: "`log(1 + exp(beta * x)) / beta`, and `x` itself where `beta * x > threshold`.\n\n>>> torch.nn.functional.softplus(torch.tensor([-1., 2.]))\ntensor([0.3133, 2.1269])",
     forms: Forms::NN,
-    dtype: Rule::Float,
+    dtype: Rule::First,
     forward: kernel!(float | x, b, t | T::select(x * b > t, x, (x * b).exp().log1p() / b)),
     vjp: Vjp::Three(|x, b, t, _y, g| {
         let z = (x * b).exp();

@@ -1,6 +1,7 @@
 //! Sums, products, quotients and signs.
 
-use crate::formula::{Vjp, X};
+use crate::bail;
+use crate::formula::{Verb, Vjp, X};
 use crate::op::{Forms, Pointwise, Range, Rule};
 use wengert_kernels::kernel;
 
@@ -89,28 +90,57 @@ pub(crate) const DIV: Pointwise = Pointwise {
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
 };
 
+/// The zero gradient of a piecewise constant function of two tensors. It names both, because
+/// PyTorch saves both.
+fn flat(a: X, b: X, g: X) -> (X, X) {
+    let never = X::Lit(0.0);
+    (g.when(never.and(b)), g.when(never.and(a).and(b)))
+}
+
 pub(crate) const DIV_FLOOR: Pointwise = Pointwise {
     schema: "floor_divide(Tensor self, Operand other) -> Tensor",
     aliases: &[],
-    doc: "Quotient rounded toward minus infinity.\n\n>>> torch.floor_divide(torch.tensor([7., -7.]), 2)\ntensor([ 3., -4.])",
+    doc: "Quotient rounded toward minus infinity. It has no derivative; `div` with `rounding_mode='floor'` has one, which is zero.\n\n>>> torch.floor_divide(torch.tensor([7., -7.]), 2)\ntensor([ 3., -4.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
     forward: kernel!(float |a, b| a.div_floor(b); int |a, b| a.div_floor(b)),
-    vjp: Vjp::None,
-    node: "DivBackward2",
+    vjp: Vjp::Two(|_a, _b, _y, g| {
+        let refuse: Verb =
+            |_, _| bail!(Runtime, "derivative for aten::floor_divide is not implemented");
+        let none = X::verb("not_implemented", refuse, &[g]);
+        (none, none)
+    }),
+    node: "torch::autograd::NotImplemented",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
+};
+
+pub(crate) const DIV_FLOOR_MODE: Pointwise = Pointwise {
+    schema: "_div_floor(Tensor self, Operand other) -> Tensor",
+    doc: "Quotient rounded toward minus infinity, with a gradient of zero.",
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|a, b, _y, g| flat(a, b, g)),
+    node: "DivBackward2",
+    ..DIV_FLOOR
 };
 
 pub(crate) const DIV_TRUNC: Pointwise = Pointwise {
     schema: "_div_trunc(Tensor self, Operand other) -> Tensor",
     aliases: &[],
-    doc: "Quotient rounded toward zero.",
+    doc: "Quotient rounded toward zero, with a gradient of zero.",
     forms: Forms::HIDDEN,
     dtype: Rule::Promote,
     forward: kernel!(float |a, b| (a / b).trunc(); int |a, b| a.div_trunc(b)),
-    vjp: Vjp::None,
+    vjp: Vjp::Two(|a, b, _y, g| flat(a, b, g)),
     node: "DivBackward2",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
+};
+
+pub(crate) const DIV_TRUE_MODE: Pointwise = Pointwise {
+    schema: "_div_true(Tensor self, Operand other) -> Tensor",
+    aliases: &[],
+    forms: Forms::HIDDEN,
+    node: "DivBackward2",
+    ..DIV
 };
 
 pub(crate) const REMAINDER: Pointwise = Pointwise {
@@ -125,6 +155,15 @@ pub(crate) const REMAINDER: Pointwise = Pointwise {
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
 };
 
+pub(crate) const REMAINDER_NUMBER: Pointwise = Pointwise {
+    schema: "_remainder(Tensor self, Scalar other) -> Tensor",
+    doc: "Remainder by a number.",
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|_a, _b, _y, g| (g, X::None)),
+    node: "RemainderBackward0",
+    ..REMAINDER
+};
+
 pub(crate) const FMOD: Pointwise = Pointwise {
     schema: "fmod(Tensor self, Operand other) -> Tensor",
     aliases: &[],
@@ -135,6 +174,15 @@ pub(crate) const FMOD: Pointwise = Pointwise {
     vjp: Vjp::Two(|a, b, _y, g| (g, -g * a.trunc_div(b))),
     node: "FmodBackward1",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
+};
+
+pub(crate) const FMOD_NUMBER: Pointwise = Pointwise {
+    schema: "_fmod(Tensor self, Scalar other) -> Tensor",
+    doc: "Remainder by a number, with the sign of the dividend.",
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|_a, _b, _y, g| (g, X::None)),
+    node: "FmodBackward0",
+    ..FMOD
 };
 
 pub(crate) const NEG: Pointwise = Pointwise {

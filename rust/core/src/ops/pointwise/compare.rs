@@ -183,6 +183,35 @@ pub(crate) const CLAMP_MAX_TENSOR: Pointwise = Pointwise {
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
 };
 
+/// As `clamp_min` and `clamp_max`, when called as `clamp` with one limit.
+pub(crate) const CLAMP_LOW: Pointwise = Pointwise {
+    schema: "_clamp_low(Tensor self, Scalar min) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "ClampBackward1",
+    ..CLAMP_MIN
+};
+
+pub(crate) const CLAMP_HIGH: Pointwise = Pointwise {
+    schema: "_clamp_high(Tensor self, Scalar max) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "ClampBackward1",
+    ..CLAMP_MAX
+};
+
+pub(crate) const CLAMP_LOW_TENSOR: Pointwise = Pointwise {
+    schema: "_clamp_low.Tensor(Tensor self, Tensor min) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "ClampBackward0",
+    ..CLAMP_MIN_TENSOR
+};
+
+pub(crate) const CLAMP_HIGH_TENSOR: Pointwise = Pointwise {
+    schema: "_clamp_high.Tensor(Tensor self, Tensor max) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "ClampBackward0",
+    ..CLAMP_MAX_TENSOR
+};
+
 pub(crate) const WHERE: Pointwise = Pointwise {
     schema: "where(Tensor condition, Operand self, Operand other) -> Tensor",
     aliases: &[],

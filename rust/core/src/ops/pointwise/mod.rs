@@ -2,8 +2,10 @@
 
 pub(crate) mod activation;
 pub(crate) mod arithmetic;
+pub(crate) mod blend;
 pub(crate) mod compare;
 pub(crate) mod logic;
 pub(crate) mod power;
+pub(crate) mod rectifier;
 pub(crate) mod rounding;
 pub(crate) mod trigonometry;

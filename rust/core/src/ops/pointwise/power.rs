@@ -46,6 +46,30 @@ pub(crate) const POW_BASE: Pointwise = Pointwise {
     samples: &[Range(0.1, 3.0), Range(-2.0, 3.0)],
 };
 
+pub(crate) const CUBE: Pointwise = Pointwise {
+    schema: "_cube(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "Each element to the third power.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::Promote,
+    forward: kernel!(float |x| x * x * x; int |x| x.wrapping_mul(x).wrapping_mul(x)),
+    vjp: Vjp::One(|x, _y, g| g * (x * x * 3.0)),
+    node: "PowBackward0",
+    samples: &[Range(-4.0, 4.0)],
+};
+
+pub(crate) const INVERSE_SQUARE: Pointwise = Pointwise {
+    schema: "_inverse_square(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "One over the square of each element.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::Promote,
+    forward: kernel!(float | x | T::lit(1.0) / (x * x)),
+    vjp: Vjp::One(|x, y, g| g * (y / x * -2.0)),
+    node: "PowBackward0",
+    samples: &[Range(0.1, 4.0)],
+};
+
 pub(crate) const SQRT: Pointwise = Pointwise {
     schema: "sqrt(Tensor self) -> Tensor",
     aliases: &[],

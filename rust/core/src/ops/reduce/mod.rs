@@ -1,16 +1,24 @@
 //! Reductions over dimensions.
 
+pub(crate) mod extremum;
+pub(crate) mod moments;
+pub(crate) mod norm;
+pub(crate) mod product;
+pub(crate) mod truth;
+
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
-use crate::ops::{Id, convert};
+use crate::ops::Id;
 use crate::shape::{Shape, wrap_dims};
 use crate::value::Args;
 use crate::{DType, Result, Tensor, Value, bail, lazy};
 use smallvec::{SmallVec, smallvec};
 use wengert_kernels::reduce as kernels;
 
+pub(crate) type DimList = SmallVec<[usize; 4]>;
+
 /// The reduced dimensions: argument `i`, all if it is None or empty.
-fn dims_arg(a: &Args, i: usize, ndim: usize) -> Result<SmallVec<[usize; 4]>> {
+pub(crate) fn dims_arg(a: &Args, i: usize, ndim: usize) -> Result<DimList> {
     match a.get(i) {
         Value::Int(d) => wrap_dims(&[*d], ndim),
         Value::Ints(d) => wrap_dims(d, ndim),
@@ -19,7 +27,7 @@ fn dims_arg(a: &Args, i: usize, ndim: usize) -> Result<SmallVec<[usize; 4]>> {
 }
 
 /// The shape with `dims` removed, or of size 1 with `keepdim`.
-fn reduced_shape(shape: &[usize], dims: &[usize], keepdim: bool) -> Shape {
+pub(crate) fn reduced_shape(shape: &[usize], dims: &[usize], keepdim: bool) -> Shape {
     let keep = |d: usize| !dims.contains(&d);
     shape
         .iter()
@@ -29,53 +37,97 @@ fn reduced_shape(shape: &[usize], dims: &[usize], keepdim: bool) -> Shape {
         .collect()
 }
 
-/// Reduces `t` over `dims` with a kernel whose result has the dtype of `t`, or bool.
-fn reduce(
-    op: kernels::Op,
-    t: &Tensor,
-    dims: &[usize],
-    keepdim: bool,
-    out: DType,
-) -> Result<Tensor> {
-    let all = dims.len() == t.ndim();
+/// How a reduction of `t` over `dims` walks memory: (size, stride) of the kept and of the reduced
+/// dimensions.
+type Walk = SmallVec<[(usize, isize); 4]>;
+
+fn walk(t: &Tensor, dims: &[usize]) -> (Walk, Walk) {
+    let pair = |d: usize| (t.shape()[d], t.strides()[d]);
+    let kept = (0..t.ndim()).filter(|d| !dims.contains(d)).map(pair).collect();
+    (kept, dims.iter().map(|&d| pair(d)).collect())
+}
+
+/// Reduces `t` over `dims` with a kernel, which must take the dtype of `t`; the result has that
+/// dtype, or bool.
+fn reduce(op: kernels::Op, t: &Tensor, dims: &[usize], keepdim: bool) -> Result<Tensor> {
+    let truth = matches!(op, kernels::Op::Any | kernels::Op::All);
     if op == kernels::Op::Sum
-        && all
+        && dims.len() == t.ndim()
         && !keepdim
         && let Some(sum) = lazy::sum(t)?
     {
         return Ok(sum);
     }
+    let out = if truth { DType::Bool } else { t.dtype() };
     let result = Tensor::empty(&reduced_shape(t.shape(), dims, keepdim), out)?;
-    let pair = |d: usize| (t.shape()[d], t.strides()[d]);
-    let kept: SmallVec<[(usize, isize); 4]> =
-        (0..t.ndim()).filter(|d| !dims.contains(d)).map(pair).collect();
-    let reduced: SmallVec<[(usize, isize); 4]> = dims.iter().map(|&d| pair(d)).collect();
+    let (kept, reduced) = walk(t, dims);
     let walk = kernels::Dims { kept: &kept, reduced: &reduced };
     // SAFETY: the layout of a live tensor, and a fresh result of the kept dimensions.
     unsafe { kernels::reduce(op, t.dtype(), t.ptr()?, &walk, result.ptr()?) };
     Ok(result)
 }
 
-/// The dtype sums are computed in: integers and bool in int64.
+/// For each result the first place of the extremum along `dims`, and its value.
+fn arg_reduce(
+    which: kernels::Extremum,
+    t: &Tensor,
+    dims: &[usize],
+    keepdim: bool,
+) -> Result<(Tensor, Tensor)> {
+    let shape = reduced_shape(t.shape(), dims, keepdim);
+    let values = Tensor::empty(&shape, t.dtype())?;
+    let indices = Tensor::empty(&shape, DType::I64)?;
+    let (kept, reduced) = walk(t, dims);
+    let walk = kernels::Dims { kept: &kept, reduced: &reduced };
+    let (v, i) = (values.ptr()?, indices.ptr()?.cast());
+    // SAFETY: the layout of a live tensor, and fresh results of the kept dimensions.
+    unsafe { kernels::arg_reduce(which, t.dtype(), t.ptr()?, &walk, Some(v), i) };
+    Ok((values, indices))
+}
+
+/// True if no element is zero.
+pub(crate) fn all_true(t: &Tensor) -> Result<bool> {
+    let dims: DimList = (0..t.ndim()).collect();
+    Ok(reduce(kernels::Op::All, t, &dims, false)?.item()?.is_true())
+}
+
+/// The dtype of a sum or product that is not asked for one: integers and bool give int64.
 fn sum_dtype(a: &Args, i: usize, t: &Tensor) -> Result<DType> {
     let natural = if t.dtype().is_differentiable() { t.dtype() } else { DType::I64 };
     Ok(a.opt_dtype(i)?.unwrap_or(natural))
 }
 
-fn sum_over(t: &Tensor, dims: &[usize], keepdim: bool, dtype: DType) -> Result<Outputs> {
-    let t = convert::to_dtype(t, dtype)?;
-    if matches!(dtype, DType::F16 | DType::BF16) {
-        let wide = reduce(kernels::Op::Sum, &t.to(DType::F32)?, dims, keepdim, DType::F32)?;
-        return Ok(smallvec![wide.to(dtype)?]);
+/// The dtype that sums of `dtype` are added up in.
+pub(crate) fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        d if d.is_differentiable() => d,
+        _ => DType::I64,
     }
-    Ok(smallvec![reduce(kernels::Op::Sum, &t, dims, keepdim, dtype)?])
 }
 
-/// `g` with the reduced dimensions back at size 1.
-fn with_dims(cx: &Cx, g: &Tensor) -> Result<Tensor> {
+/// A sum or product in `dtype`.
+fn fold_over(
+    op: kernels::Op,
+    t: &Tensor,
+    dims: &[usize],
+    keepdim: bool,
+    dtype: DType,
+) -> Result<Outputs> {
+    let t = t.to(dtype)?.to(wide(dtype))?;
+    Ok(smallvec![reduce(op, &t, dims, keepdim)?.to(dtype)?])
+}
+
+fn sum_over(t: &Tensor, dims: &[usize], keepdim: bool, dtype: DType) -> Result<Outputs> {
+    fold_over(kernels::Op::Sum, t, dims, keepdim, dtype)
+}
+
+/// `t`, a result of the call, with the reduced dimensions back at size 1. The dimensions are
+/// argument 1.
+fn with_dims(cx: &Cx, t: &Tensor) -> Result<Tensor> {
     let shape = &cx.input(0).shape;
     let dims = dims_arg(&cx.args, 1, shape.len())?;
-    g.reshape(&reduced_shape(shape, &dims, true))
+    t.reshape(&reduced_shape(shape, &dims, true))
 }
 
 /// `g` expanded over the reduced dimensions.
@@ -103,7 +155,7 @@ pub(crate) const SUM: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| {
         let t = a.tensor(0)?;
-        let dims: SmallVec<[usize; 4]> = (0..t.ndim()).collect();
+        let dims: DimList = (0..t.ndim()).collect();
         sum_over(t, &dims, false, sum_dtype(&a, 1, t)?)
     },
     vjp: SUM_BACK,
@@ -140,8 +192,10 @@ fn mean_dtype(a: &Args, i: usize, t: &Tensor) -> Result<DType> {
 
 fn mean_over(t: &Tensor, dims: &[usize], keepdim: bool, dtype: DType) -> Result<Outputs> {
     let count: usize = dims.iter().map(|&d| t.shape()[d]).product();
-    let sum = sum_over(t, dims, keepdim, dtype)?;
-    Ok(smallvec![sum[0].div_number(count as f64)?])
+    // A half-precision sum would overflow, and round twice.
+    let wide = t.to(dtype)?.to(wide(dtype))?;
+    let sum = reduce(kernels::Op::Sum, &wide, dims, keepdim)?;
+    Ok(smallvec![sum.div_number(count as f64)?.to(dtype)?])
 }
 
 pub(crate) const MEAN: Structured = Structured {
@@ -151,7 +205,7 @@ pub(crate) const MEAN: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| {
         let t = a.tensor(0)?;
-        let dims: SmallVec<[usize; 4]> = (0..t.ndim()).collect();
+        let dims: DimList = (0..t.ndim()).collect();
         mean_over(t, &dims, false, mean_dtype(&a, 1, t)?)
     },
     vjp: MEAN_BACK,
