@@ -8,7 +8,6 @@ __all__ = [
     "allclose",
     "as_tensor",
     "asarray",
-    "bernoulli",
     "broadcast_shapes",
     "broadcast_tensors",
     "broadcast_to",
@@ -164,8 +163,27 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
 
 def from_dlpack(ext_tensor):
     """A tensor over memory that another library hands over by DLPack, without a copy."""
-    capsule = ext_tensor.__dlpack__() if hasattr(ext_tensor, "__dlpack__") else ext_tensor
-    return _wengert._from_dlpack(capsule)
+    import numpy
+
+    if not hasattr(ext_tensor, "__dlpack__"):
+        ext_tensor = _Capsule(ext_tensor)
+    t, _ = _wengert._from_buffer(numpy.from_dlpack(ext_tensor))
+    return t
+
+
+class _Capsule:
+    """A bare DLPack capsule as an object that hands it over, once."""
+
+    def __init__(self, capsule):
+        if type(capsule).__name__ != "PyCapsule":
+            raise TypeError(f"expected a DLPack capsule, got {type(capsule).__name__}")
+        self.capsule = capsule
+
+    def __dlpack__(self, **options):
+        return self.capsule
+
+    def __dlpack_device__(self):
+        return (1, 0)
 
 
 def manual_seed(seed):
@@ -229,15 +247,6 @@ def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, re
     t = _wengert.empty(shape, dtype=kind.dtype)
     _wengert._fill_random(t, "normal", 0.0, 1.0)
     return (t * std + mean).detach()
-
-
-def bernoulli(input, p=None, *, generator=None):
-    """Ones with the probabilities in `input`, zeros otherwise."""
-    if p is not None:
-        t = _wengert.empty_like(input)
-        _wengert._fill_random(t, "bernoulli", float(p), 0.0)
-        return t
-    return _wengert._bernoulli_each(input)
 
 
 def set_printoptions(

@@ -233,7 +233,9 @@ class _Bytes:
         kind = getattr(_wengert, name)
         if not raw:
             return _wengert.zeros(shape, dtype=kind)
-        return _wengert._from_bytes(raw, kind).reshape(shape).clone()
+        from ._functions import frombuffer
+
+        return frombuffer(bytearray(raw), dtype=kind).reshape(shape)
 
 
 @_attach
@@ -242,7 +244,7 @@ def __reduce_ex__(self, protocol):
         raise RuntimeError(
             "Tensors that are not leaves cannot be pickled; use detach() first"
         )
-    raw = _wengert._to_bytes(self.detach())
+    raw = memoryview(self.detach()).tobytes()
     name = repr(self.dtype).removeprefix("torch.")
     data = _Bytes.restore, (raw, name, tuple(self.shape))
     return _unpickle, (self.__class__, data[1], self.requires_grad, dict(self.__dict__))
@@ -373,7 +375,7 @@ def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None
         raise BufferError(
             "Can't export tensors that require gradient, use tensor.detach()"
         )
-    return _wengert._to_dlpack(self)
+    return numpy(self).__dlpack__()
 
 
 @_attach

@@ -125,8 +125,12 @@ fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> 
     }
     let node = output_of.map(|(n, k)| (n.clone(), k as usize));
     let source = node.or_else(|| t.node().map(|n| (n.clone(), t.output_nr())));
-    let from =
-        source.map(|(n, k)| format!(", which is output {k} of {},", n.name())).unwrap_or_default();
+    let describe = |(n, k): (Node, usize)| {
+        let name = n.name();
+        let short = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        format!(", which is output {k} of {},", short.trim_end_matches("Backward"))
+    };
+    let from = source.map(describe).unwrap_or_default();
     let class = match t.dtype() {
         DType::F64 => "torch.DoubleTensor",
         DType::F32 => "torch.FloatTensor",
@@ -139,7 +143,7 @@ fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> 
     };
     bail!(
         Runtime,
-        "one of the variables needed for gradient computation has been modified by an inplace operation: [{class} {}]{from} is at version {}; expected version {expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True).",
+        "one of the variables needed for gradient computation has been modified by an inplace operation: [{class} {}]{from} is at version {}; expected version {expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).",
         crate::shape::show(t.shape()),
         t.version()
     );
