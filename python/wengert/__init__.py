@@ -25,9 +25,9 @@ from ._wengert import Tensor, dtype, get_default_dtype, initial_seed, set_defaul
 _wengert._set_size_class(Size)
 globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_")})
 
-from . import _tensor, autograd, config, nn  # noqa: E402
-from ._functions import *  # noqa: E402, F403
-from ._functions import (  # noqa: E402
+from . import _tensor, autograd, config, nn
+from ._functions import *
+from ._functions import (
     allclose,
     as_tensor,
     equal,
@@ -36,7 +36,7 @@ from ._functions import (  # noqa: E402
     set_printoptions,
     tensor,
 )
-from .autograd import (  # noqa: E402
+from .autograd import (
     enable_grad,
     inference_mode,
     is_grad_enabled,

@@ -283,9 +283,7 @@ def equal(input, other):
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """True if all elements satisfy `|input - other| <= atol + rtol * |other|`."""
     if input.dtype != other.dtype:
-        raise RuntimeError(
-            f"{_scalar_name(input)} did not match {_scalar_name(other)}"
-        )
+        raise RuntimeError(f"{_scalar_name(input)} did not match {_scalar_name(other)}")
     return bool(_isclose(input, other, rtol, atol, equal_nan).all())
 
 
@@ -325,9 +323,7 @@ def broadcast_shapes(*shapes):
     for i in range(max((len(s) for s in shapes), default=0)):
         sizes = {s[-1 - i] for s in shapes if i < len(s)} - {1}
         if len(sizes) > 1:
-            raise RuntimeError(
-                "Shape mismatch: objects cannot be broadcast to a single shape"
-            )
+            raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
         out.append(sizes.pop() if sizes else 1)
     return Size(reversed(out))
 
@@ -347,9 +343,13 @@ def broadcast_to(input, size):
 
 def result_type(a, b):
     """The dtype of an operation on both (tensors or numbers)."""
+
     def sample(v):
-        return v.detach().flatten()[:1].reshape([1] * v.dim() if v.numel() else v.shape) \
-            if isinstance(v, Tensor) else v
+        return (
+            v.detach().flatten()[:1].reshape([1] * v.dim() if v.numel() else v.shape)
+            if isinstance(v, Tensor)
+            else v
+        )
 
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         return (tensor(a) + b).dtype
@@ -363,6 +363,7 @@ def promote_types(type1, type2):
 
 def can_cast(from_, to):
     """True if a result of dtype `from_` may be stored in `to`."""
+
     def rank(d):
         if d.is_complex:
             return 3

@@ -241,9 +241,7 @@ class _Bytes:
 @_attach
 def __reduce_ex__(self, protocol):
     if not self.is_leaf:
-        raise RuntimeError(
-            "Tensors that are not leaves cannot be pickled; use detach() first"
-        )
+        raise RuntimeError("Tensors that are not leaves cannot be pickled; use detach() first")
     raw = memoryview(self.detach()).tobytes()
     name = repr(self.dtype).removeprefix("torch.")
     data = _Bytes.restore, (raw, name, tuple(self.shape))
@@ -372,9 +370,7 @@ def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 @_attach
 def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
     if self.requires_grad:
-        raise BufferError(
-            "Can't export tensors that require gradient, use tensor.detach()"
-        )
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     return numpy(self).__dlpack__()
 
 
@@ -406,4 +402,3 @@ def _getitem(t, index):
 
 def _setitem(t, index, value):
     raise NotImplementedError("indexing with tensors, lists and masks is not supported yet")
-

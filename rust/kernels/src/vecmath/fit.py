@@ -7,8 +7,23 @@ coefficient is rounded to its type. The comment above a constant is the error of
 import struct
 import sys
 
-from mpmath import (asin, atan, cos, erf, erfc, exp, log, log1p, lu_solve, matrix, mp, mpf, pi, polyval,
-                    sqrt)
+from mpmath import (
+    asin,
+    atan,
+    cos,
+    erf,
+    erfc,
+    exp,
+    log,
+    log1p,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    pi,
+    polyval,
+    sqrt,
+)
 
 mp.dps = 60
 
@@ -68,8 +83,11 @@ for i in range(1, 2 * TERMS + 4):
 # (e^r - 1 - r) / r^2
 exp_rest = lambda r: polyval([1 / FACT[j + 2] for j in range(TERMS)][::-1], r)
 # (log(1 + f) - f + f^2/2) / f^3
-log_rest = taylor(lambda f: (log1p(f) - f + f * f / 2) / f**3,
-                  [mpf((-1) ** j) / (j + 3) for j in range(TERMS)], 0.01)
+log_rest = taylor(
+    lambda f: (log1p(f) - f + f * f / 2) / f**3,
+    [mpf((-1) ** j) / (j + 3) for j in range(TERMS)],
+    0.01,
+)
 # (log((1 + s) / (1 - s)) - 2 s) / s^3, in z = s^2
 log_odd = lambda z: polyval([mpf(2) / (2 * j + 3) for j in range(TERMS)][::-1], z)
 # the same less its first term: (... - 2/3) / z
@@ -79,11 +97,16 @@ sin_rest = lambda z: polyval([(-1) ** (j + 1) / FACT[2 * j + 3] for j in range(T
 cos_rest = lambda z: polyval([(-1) ** j / FACT[2 * j + 4] for j in range(TERMS)][::-1], z)
 sinh_rest = lambda z: polyval([1 / FACT[2 * j + 3] for j in range(TERMS)][::-1], z)
 # (atan t - t) / t^3 and (asin t - t) / t^3, in z = t^2
-atan_rest = taylor(lambda z: (atan(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3,
-                   [mpf((-1) ** (j + 1)) / (2 * j + 3) for j in range(TERMS)], 0.01)
-asin_rest = taylor(lambda z: (asin(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3,
-                   [FACT[2 * j + 2] / (mpf(4) ** (j + 1) * FACT[j + 1] ** 2 * (2 * j + 3))
-                    for j in range(TERMS)], 0.01)
+atan_rest = taylor(
+    lambda z: (atan(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3,
+    [mpf((-1) ** (j + 1)) / (2 * j + 3) for j in range(TERMS)],
+    0.01,
+)
+asin_rest = taylor(
+    lambda z: (asin(sqrt(z)) - sqrt(z)) / sqrt(z) ** 3,
+    [FACT[2 * j + 2] / (mpf(4) ** (j + 1) * FACT[j + 1] ** 2 * (2 * j + 3)) for j in range(TERMS)],
+    0.01,
+)
 # erf(x) / x - 1, in z = x^2
 erf_rest = lambda z: (erf(sqrt(z)) / sqrt(z) if z > mpf(10) ** -30 else 2 / sqrt(pi)) - 1
 # (1 + 2 x) e^(x^2) erfc(x), in t = (x - K) / (x + K)
@@ -107,31 +130,101 @@ S = (sqrt(mpf(2)) - 1) / (sqrt(mpf(2)) + 1)
 FITS = {
     # name: (type, f, scale of the error, a, b, degree)
     "EXP_32": ("f32", exp_rest, lambda r: exp(r) / max(r * r, mpf("1e-9")), -HALF_LN2, HALF_LN2, 4),
-    "EXPM1_32": ("f32", exp_rest, lambda r: (1 + r * exp_rest(r)) / max(abs(r), mpf("1e-4")), -HALF_LN2, HALF_LN2, 5),
-    "LOG_32": ("f32", log_rest, lambda f: abs(log1p(f)) / abs(f) ** 3 if abs(f) > 1e-2 else mpf(10) ** 4, sqrt(mpf("0.5")) - 1, sqrt(mpf(2)) - 1, 7),
+    "EXPM1_32": (
+        "f32",
+        exp_rest,
+        lambda r: (1 + r * exp_rest(r)) / max(abs(r), mpf("1e-4")),
+        -HALF_LN2,
+        HALF_LN2,
+        5,
+    ),
+    "LOG_32": (
+        "f32",
+        log_rest,
+        lambda f: abs(log1p(f)) / abs(f) ** 3 if abs(f) > 1e-2 else mpf(10) ** 4,
+        sqrt(mpf("0.5")) - 1,
+        sqrt(mpf(2)) - 1,
+        7,
+    ),
     "SIN_32": ("f32", sin_rest, sin_scale, 0, (pi / 4) ** 2 * mpf("1.02"), 2),
-    "COS_32": ("f32", cos_rest, lambda z: cos(sqrt(z)) / max(z, mpf("1e-3")) ** 2, 0, (pi / 4) ** 2 * mpf("1.02"), 2),
+    "COS_32": (
+        "f32",
+        cos_rest,
+        lambda z: cos(sqrt(z)) / max(z, mpf("1e-3")) ** 2,
+        0,
+        (pi / 4) ** 2 * mpf("1.02"),
+        2,
+    ),
     "ERF_SMALL_32": ("f32", erf_rest, lambda z: 1 + erf_rest(z), 0, 1, 6),
     "ERF_LARGE_32": ("f32", erf_log, lambda x: erf(x) / erfc(x), mpf("0.99"), 4, 6),
     "EXP_64": ("f64", exp_rest, lambda r: exp(r) / max(r * r, mpf("1e-9")), -HALF_LN2, HALF_LN2, 9),
-    "EXPM1_64": ("f64", exp_rest, lambda r: (1 + r * exp_rest(r)) / max(abs(r), mpf("1e-4")), -HALF_LN2, HALF_LN2, 10),
+    "EXPM1_64": (
+        "f64",
+        exp_rest,
+        lambda r: (1 + r * exp_rest(r)) / max(abs(r), mpf("1e-4")),
+        -HALF_LN2,
+        HALF_LN2,
+        10,
+    ),
     "LOG_64": ("f64", log_odd, lambda z: 2 / max(z, mpf("1e-3")), 0, S**2, 6),
-    "POW_LOG_64": ("f64", log_odd2, lambda z: 2 / max(z, mpf("1e-3"))**2, 0, S**2, 7),
+    "POW_LOG_64": ("f64", log_odd2, lambda z: 2 / max(z, mpf("1e-3")) ** 2, 0, S**2, 7),
     "SIN_64": ("f64", sin_rest, sin_scale, 0, (pi / 4) ** 2 * mpf("1.001"), 5),
-    "COS_64": ("f64", cos_rest, lambda z: cos(sqrt(z)) / max(z, mpf("1e-3")) ** 2, 0, (pi / 4) ** 2 * mpf("1.001"), 5),
+    "COS_64": (
+        "f64",
+        cos_rest,
+        lambda z: cos(sqrt(z)) / max(z, mpf("1e-3")) ** 2,
+        0,
+        (pi / 4) ** 2 * mpf("1.001"),
+        5,
+    ),
     "SINH_64": ("f64", sinh_rest, sinh_scale, 0, 1, 6),
-    "ATAN_64": ("f64", atan_rest, lambda z: 1 / max(z, mpf("1e-3")), 0, (sqrt(mpf(2)) - 1) ** 2, 10),
+    "ATAN_64": (
+        "f64",
+        atan_rest,
+        lambda z: 1 / max(z, mpf("1e-3")),
+        0,
+        (sqrt(mpf(2)) - 1) ** 2,
+        10,
+    ),
     "ASIN_64": ("f64", asin_rest, lambda z: 1 / max(z, mpf("1e-3")), 0, mpf("0.25"), 11),
     "ERF_64": ("f64", erf_rest, lambda z: 1 + erf_rest(z), 0, 1, 11),
     "ERFC_64": ("f64", erfc_scaled, erfc_scaled, T(0.45), T(28), 21),
-    "EXP_MID": ("f64", exp_rest, lambda r: exp(r) / max(r * r, mpf("1e-9")), -HALF_LN2, HALF_LN2, 5),
-    "EXPM1_MID": ("f64", exp_rest, lambda r: (1 + r * exp_rest(r)) / max(abs(r), mpf("1e-4")), -HALF_LN2, HALF_LN2, 5),
+    "EXP_MID": (
+        "f64",
+        exp_rest,
+        lambda r: exp(r) / max(r * r, mpf("1e-9")),
+        -HALF_LN2,
+        HALF_LN2,
+        5,
+    ),
+    "EXPM1_MID": (
+        "f64",
+        exp_rest,
+        lambda r: (1 + r * exp_rest(r)) / max(abs(r), mpf("1e-4")),
+        -HALF_LN2,
+        HALF_LN2,
+        5,
+    ),
     "LOG_MID": ("f64", log_odd, lambda z: 2 / max(z, mpf("1e-3")), 0, S**2, 3),
     "POW_LOG_MID": ("f64", log_odd, lambda z: 2 / max(z, mpf("1e-3")), 0, S**2, 4),
     "SIN_MID": ("f64", sin_rest, sin_scale, 0, (pi / 4) ** 2 * mpf("1.02"), 3),
-    "COS_MID": ("f64", cos_rest, lambda z: cos(sqrt(z)) / max(z, mpf("1e-3")) ** 2, 0, (pi / 4) ** 2 * mpf("1.02"), 2),
+    "COS_MID": (
+        "f64",
+        cos_rest,
+        lambda z: cos(sqrt(z)) / max(z, mpf("1e-3")) ** 2,
+        0,
+        (pi / 4) ** 2 * mpf("1.02"),
+        2,
+    ),
     "SINH_MID": ("f64", sinh_rest, sinh_scale, 0, 1, 3),
-    "ATAN_MID": ("f64", atan_rest, lambda z: 1 / max(z, mpf("1e-3")), 0, (sqrt(mpf(2)) - 1) ** 2, 4),
+    "ATAN_MID": (
+        "f64",
+        atan_rest,
+        lambda z: 1 / max(z, mpf("1e-3")),
+        0,
+        (sqrt(mpf(2)) - 1) ** 2,
+        4,
+    ),
     "ASIN_MID": ("f64", asin_rest, lambda z: 1 / max(z, mpf("1e-3")), 0, mpf("0.25"), 5),
     "ERF_MID": ("f64", erf_rest, lambda z: 1 + erf_rest(z), 0, mpf("0.25"), 4),
     "ERFC_MID": ("f64", erfc_scaled, erfc_scaled, T(0.45), T(11), 10),
