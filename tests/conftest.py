@@ -47,11 +47,9 @@ def pytest_collection_modifyitems(items):
     gaps = set() if compare.candidate is compare.torch else known_gaps()
     for item in items:
         name = item.nodeid.rpartition("/")[2]
-        if name in gaps:
+        if name in gaps or name.partition("::")[0] + "::*" in gaps:
             # Not strict: what passes by now is found by deleting its line.
             item.add_marker(pytest.mark.xfail(reason="known gap, see tests/known_gaps.txt"))
-        elif name.partition("::")[0] in gaps:
-            item.add_marker(pytest.mark.xfail(reason="not run yet, see known_gaps.txt", run=False))
         if compare.candidate is compare.torch and item.get_closest_marker("wengert_only"):
             item.add_marker(pytest.mark.skip(reason="about what torch does not have"))
 

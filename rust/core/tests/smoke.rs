@@ -24,9 +24,12 @@ fn gradients_of_gradients() {
     let x = Tensor::from_slice(&[2.0f64]).requires_grad_(true).unwrap();
     let y = x.mul(&x).unwrap().mul(&x).unwrap();
     let options = engine::Options { create_graph: true, retain_graph: true, ..Default::default() };
-    let g = engine::grad(&[y], &[x.clone()], &[None], options).unwrap().remove(0).unwrap();
+    let g =
+        engine::grad(&[y], std::slice::from_ref(&x), &[None], options).unwrap().remove(0).unwrap();
     assert_eq!(g.item().unwrap(), Scalar::Float(12.0));
-    let h = engine::grad(&[g], &[x.clone()], &[None], Default::default()).unwrap().remove(0);
+    let h = engine::grad(&[g], std::slice::from_ref(&x), &[None], Default::default())
+        .unwrap()
+        .remove(0);
     assert_eq!(h.unwrap().item().unwrap(), Scalar::Float(12.0));
 }
 
