@@ -293,7 +293,7 @@ def scenario(story):
             where = f"{story.__code__.co_filename}:{line}"
             assert len(found) == len(expected), f"{where}: {found} is not {expected}"
             for mine, other in zip(found, expected):
-                assert mine[0] == other[0], where
+                assert mine[0] == other[0], f"{where}: {mine[0]}, torch's {other[0]}"
                 same_numbers(mine[1], other[1], False, where)
         assert len(ours) == len(theirs)
 
