@@ -317,7 +317,7 @@ def told(story, module, kwargs):
 def snapshot(value):
     """`(what must be equal, numbers that must be close)` of a value as it is now."""
     if is_tensor(value):
-        facts = (*describe(value), value.is_leaf, value._version)
+        facts = (*describe(value), value.is_leaf)
         return facts, to_numpy(value)
     if isinstance(value, (float, np.ndarray)):
         return type(value).__name__, np.array(value)

@@ -6,6 +6,7 @@ from ._wengert import Tensor, dtype
 
 
 def _attach(f):
+    f.__qualname__ = f"Tensor.{f.__name__}"
     setattr(Tensor, f.__name__, f)
     return f
 
@@ -43,14 +44,12 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 class RemovableHandle:
     """What a hook's registration returns: `remove()` takes the hook away."""
 
-    def __init__(self, tensor, id):
-        self.tensor, self.id = tensor, id
+    def __init__(self, hook):
+        self.hook = hook
 
     def remove(self):
         """Takes the hook away; a second call does nothing."""
-        if self.tensor is not None:
-            _wengert._remove_hook(self.tensor, self.id)
-            self.tensor = None
+        self.hook.remove()
 
     def __enter__(self):
         return self
@@ -64,14 +63,28 @@ def register_hook(self, hook):
     """Calls `hook(grad)` whenever the gradient of this tensor is computed; it may replace it.
 
     Raises RuntimeError if the tensor does not require a gradient.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> handle = x.register_hook(lambda grad: grad * 10)
+    >>> (x * 3).sum().backward()
+    >>> x.grad
+    tensor([30., 30.])
     """
-    return RemovableHandle(self, _wengert._register_hook(self, hook))
+    return RemovableHandle(_wengert._register_hook(self, hook))
 
 
 @_attach
 def register_post_accumulate_grad_hook(self, hook):
-    """Calls `hook(self)` after the gradient of this leaf was accumulated."""
-    return RemovableHandle(self, _wengert._register_post_accumulate_grad_hook(self, hook))
+    """Calls `hook(self)` after the gradient of this leaf was accumulated.
+
+    Raises RuntimeError if the tensor is not a leaf that requires a gradient.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
+    >>> (x * 3).sum().backward()
+    tensor([3., 3.])
+    """
+    return RemovableHandle(_wengert._register_post_accumulate_grad_hook(self, hook))
 
 
 @_attach

@@ -36,11 +36,11 @@ def _grads_for(tensors, grads):
     grads = _sequence(grads)
     if grads is None:
         return [None] * len(tensors)
-    if len(grads) != len(tensors):
-        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     for g in grads:
         if g is not None and not isinstance(g, Tensor):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if len(grads) < len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(grads)} gradients")
     return grads
 
 
@@ -110,7 +110,7 @@ def grad(
         allow_unused = materialize_grads
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     if len(inputs) == 0:
-        raise ValueError("`inputs` argument to `grad()` cannot be empty.")
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
     if is_grads_batched:
@@ -121,11 +121,13 @@ def grad(
 
 
 def _finish(result, inputs, allow_unused, materialize):
-    if not allow_unused and any(g is None for g in result):
-        raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set "
-            "allow_unused=True if this is the desired behavior."
-        )
+    if not allow_unused:
+        for i, g in enumerate(result):
+            if g is None:
+                raise RuntimeError(
+                    f"The differentiated Tensor at index {i} appears to not have been used in the "
+                    "graph. Set allow_unused=True if this is the desired behavior."
+                )
     if materialize:
         zeros = _wengert.zeros_like
         result = [zeros(t) if g is None else g for g, t in zip(result, inputs)]

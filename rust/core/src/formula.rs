@@ -167,6 +167,12 @@ impl Neg for X {
     }
 }
 
+/// The bit of input `i` in a set of inputs. From the 32nd on (members of long lists) they share one.
+#[inline(always)]
+pub(crate) const fn bit(i: usize) -> u32 {
+    1 << if i < 31 { i } else { 31 }
+}
+
 impl Formula {
     /// Traces a rule.
     pub fn trace(vjp: Vjp) -> Formula {
@@ -206,7 +212,7 @@ impl Formula {
     pub fn saves(&self, wanted: u32) -> u16 {
         let mut mask = 0;
         for (i, &r) in self.reads.iter().enumerate() {
-            if wanted & (1 << i) != 0 {
+            if wanted & bit(i) != 0 {
                 mask |= r;
             }
         }
@@ -215,7 +221,7 @@ impl Formula {
 
     /// The instructions needed for the gradients of the inputs in `wanted`.
     pub fn steps_for(&self, wanted: u32) -> u64 {
-        (0..self.needs.len()).filter(|i| wanted & (1 << i) != 0).fold(0, |m, i| m | self.needs[i])
+        (0..self.needs.len()).filter(|&i| wanted & bit(i) != 0).fold(0, |m, i| m | self.needs[i])
     }
 }
 

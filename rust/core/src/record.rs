@@ -1,6 +1,6 @@
 //! Recording: from a call and its inputs to a node on the tape.
 
-use crate::formula::{Formula, Vjp};
+use crate::formula::{Formula, Vjp, bit};
 use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
 use crate::pointwise::Operand;
@@ -35,7 +35,9 @@ pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) {
 fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
     let mut bits = 0;
     for (i, t) in tensors.enumerate() {
-        bits |= (t.is_some_and(Tensor::requires_grad) as u32) << i;
+        if t.is_some_and(Tensor::requires_grad) {
+            bits |= bit(i);
+        }
     }
     bits
 }
@@ -54,7 +56,7 @@ fn pointwise_node(
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     let mut plain = true;
     for (i, a) in args.iter().enumerate() {
-        let wants = wanted & (1 << i) != 0;
+        let wants = wanted & bit(i) != 0;
         match a {
             Operand::Tensor(t) => {
                 edges.push(if wants { edge_of(t) } else { Edge::None });

@@ -4,6 +4,7 @@
 //! move, so a handle is a pointer; freed slots are reused. Freeing is iterative: a node whose count
 //! reaches zero is put on a list, and whoever put the first one there empties it.
 
+use crate::hooks::Hooks;
 use crate::op::Id;
 use crate::shape::Shape;
 use crate::sync::guarded;
@@ -12,9 +13,6 @@ use smallvec::SmallVec;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 use std::rc::Rc;
-
-/// Called with a gradient; may replace it.
-pub type Hook = Rc<dyn Fn(&Tensor) -> Result<Option<Tensor>>>;
 
 /// A counted handle to a recorded operation.
 pub struct Node(NonNull<Inner>);
@@ -33,6 +31,7 @@ pub(crate) struct Inner {
 }
 
 /// Where the gradient of an input goes.
+#[derive(Clone)]
 pub enum Edge {
     /// The input needs no gradient.
     None,
@@ -72,17 +71,19 @@ pub struct Info {
     pub args: Vec<Value>,
     pub inputs: SmallVec<[Meta; 2]>,
     pub outputs: SmallVec<[Meta; 1]>,
-    /// Hooks on outputs: (id, output, hook), in order of registration.
-    pub hooks: Vec<(u64, u32, Hook)>,
-    /// Outputs whose gradient is kept: (output, the tensor's id).
-    pub retained: Vec<(u32, usize)>,
+    pub hooks: Option<Box<Hooks>>,
     /// Where the call was made, as the front end knows it: (code object, instruction).
     pub call_site: Option<(Rc<dyn std::any::Any>, u32)>,
     /// The rule of a node that is not in the op table.
     pub rule: Option<Rc<dyn Rule>>,
     /// The front end's object for this node, or null.
     pub host: Cell<usize>,
+    /// What the front end keeps with the node.
+    pub notes: Option<Notes>,
 }
+
+/// Something of the front end's own.
+pub type Notes = Rc<dyn std::any::Any>;
 
 /// A backward rule outside the op table (in-place writes to views, custom functions).
 pub trait Rule {
@@ -165,6 +166,11 @@ impl Node {
         self.0.as_ptr() as usize
     }
 
+    /// How many handles there are.
+    pub fn refs(&self) -> u32 {
+        self.inner().refs.get()
+    }
+
     #[inline(always)]
     pub fn same(&self, other: &Node) -> bool {
         self.0 == other.0
@@ -209,8 +215,19 @@ impl Node {
         drop(old);
     }
 
-    pub(crate) fn forget_retained(&self, tensor: usize) {
-        self.with_info(|i| i.retained.retain(|r| r.1 != tensor));
+    /// What is called when the node runs, if there is anything.
+    #[inline]
+    pub fn hooks(&self) -> Option<&Hooks> {
+        self.info().and_then(|i| i.hooks.as_deref())
+    }
+
+    /// Notes shape and dtype of output `k`, which plain nodes do not keep.
+    pub fn know_output(&self, k: usize, t: &Tensor) {
+        self.with_info(|i| {
+            if i.outputs.is_empty() && k == 0 {
+                i.outputs.push(Meta::from(t));
+            }
+        });
     }
 
     /// PyTorch's name: `MulBackward0`.

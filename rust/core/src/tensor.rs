@@ -1,9 +1,10 @@
 //! The tensor handle: a counted pointer to storage, layout, dtype and autograd state.
 
+use crate::hooks::Hooks;
 use crate::shape::{Layout, Shape, Strides};
 use crate::sync::guarded;
-use crate::tape::{Hook, Node};
-use crate::{DType, Result, Scalar, Storage, lazy};
+use crate::tape::{Node, Notes};
+use crate::{DType, Result, Scalar, Storage, hooks, lazy};
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -46,9 +47,7 @@ struct Inner {
 pub(crate) struct Meta {
     pub grad: Option<Tensor>,
     /// Hooks of a leaf (those of other tensors live at their node).
-    pub hooks: Vec<(u64, Hook)>,
-    /// Run after `.grad` of a leaf was updated.
-    pub post_hooks: Vec<(u64, Hook)>,
+    pub hooks: Option<Box<Hooks>>,
     /// Which slot of which backward run this leaf has.
     pub run: u32,
     pub slot: u32,
@@ -56,8 +55,9 @@ pub(crate) struct Meta {
     pub node_version: u32,
     /// Writes through an alias that does not share the version of its storage.
     pub own_version: u32,
-    /// The front end's object for the accumulator of this leaf, or null.
+    /// The front end's object for the accumulator of this leaf, or null, and what it keeps there.
     pub accumulator: usize,
+    pub notes: Option<Notes>,
 }
 
 /// What an embedding language attaches to tensors.
@@ -65,6 +65,8 @@ pub struct Host {
     /// Drops an object that a tensor owned. Called once, while the tensor is being freed.
     pub release: fn(*mut c_void),
 }
+
+mod handle;
 
 guarded!(slots: Vec<NonNull<Inner>> = Vec::new());
 guarded!(host: Option<Host> = None);
@@ -285,6 +287,11 @@ impl Tensor {
         unsafe { (*self.inner().node.get()).as_ref() }
     }
 
+    /// The node that made this tensor, as it stands (see [`Tensor::grad_node`]).
+    pub fn own_node(&self) -> Option<&Node> {
+        self.node()
+    }
+
     /// Which output of its node this is.
     #[inline(always)]
     pub fn output_nr(&self) -> usize {
@@ -414,7 +421,7 @@ impl Tensor {
     pub fn clear_history(&self) {
         if self.retains() {
             if let Some(node) = self.node() {
-                node.forget_retained(self.id());
+                hooks::forget_retained(node, self.id());
             }
             self.set_retains(false);
         }
@@ -436,6 +443,15 @@ impl Tensor {
         self.with_meta(|m| m.accumulator = object);
     }
 
+    /// What the front end keeps with the accumulator of this leaf.
+    pub fn notes(&self) -> Option<Notes> {
+        self.meta().and_then(|m| m.notes.clone())
+    }
+
+    pub fn set_notes(&self, notes: Notes) {
+        drop(self.with_meta(|m| m.notes.replace(notes)));
+    }
+
     /// The element at `offset` elements from the first, which must be that of a valid index of a
     /// tensor that is not pending.
     pub fn number_at(&self, offset: isize) -> Scalar {
@@ -452,47 +468,6 @@ impl Tensor {
         lazy::before_write(self.storage())?;
         self.storage().set_exported();
         Ok(())
-    }
-
-    /// The embedding language's object for this tensor, or null.
-    #[inline(always)]
-    pub fn host(&self) -> *mut c_void {
-        self.inner().host.get()
-    }
-
-    /// Remembers the embedding language's object; `owned` says whether this tensor keeps it alive.
-    #[inline(always)]
-    pub fn set_host(&self, object: *mut c_void, owned: bool) {
-        self.inner().host.set(object);
-        self.set_flag(HOST_OWNED, owned);
-    }
-
-    pub fn host_owned(&self) -> bool {
-        self.flag(HOST_OWNED)
-    }
-
-    /// The handle as a pointer, its count kept; the inverse of [`Tensor::from_raw`].
-    pub fn into_raw(self) -> *mut c_void {
-        let p = self.0.as_ptr().cast();
-        std::mem::forget(self);
-        p
-    }
-
-    /// # Safety
-    /// `raw` came from [`Tensor::into_raw`] and is used up by this call.
-    pub unsafe fn from_raw(raw: *mut c_void) -> Tensor {
-        // SAFETY: `into_raw` gave a non-null pointer.
-        Tensor(unsafe { NonNull::new_unchecked(raw.cast()) })
-    }
-
-    /// Borrows a handle that [`Tensor::into_raw`] turned into the pointer stored at `slot`.
-    ///
-    /// # Safety
-    /// `*slot` came from `into_raw` and is not given up while the reference lives.
-    #[inline(always)]
-    pub unsafe fn from_raw_ref(slot: &*mut c_void) -> &Tensor {
-        // SAFETY: Tensor is one non-null pointer, as `*slot` is.
-        unsafe { &*(slot as *const *mut c_void).cast::<Tensor>() }
     }
 
     /// The element at `offset` elements from the first, as a number.
@@ -524,25 +499,6 @@ impl Tensor {
             DType::F64 | DType::C128 => Scalar::Float(get!(f64)),
         }
     }
-
-    /// Drops the handle's target when the last handle goes.
-    #[cold]
-    fn free(&mut self) {
-        if self.retains()
-            && let Some(node) = self.node()
-        {
-            node.forget_retained(self.id());
-        }
-        let (object, owned) = (self.host(), self.host_owned());
-        let slot = self.0;
-        live(|n| *n -= 1);
-        // SAFETY: the last handle; the slot is free for reuse after its value was dropped.
-        unsafe { std::ptr::drop_in_place(slot.as_ptr()) };
-        slots(|s| s.push(slot));
-        if owned && let Some(release) = host(|h| h.as_ref().map(|h| h.release)) {
-            release(object);
-        }
-    }
 }
 
 /// Size in bytes of a row-major tensor.
@@ -572,26 +528,5 @@ trait IntoRef<T> {
 impl<T> IntoRef<T> for &mut std::mem::MaybeUninit<T> {
     fn into_ref(self) -> NonNull<T> {
         NonNull::from(self).cast()
-    }
-}
-
-impl Clone for Tensor {
-    #[inline(always)]
-    fn clone(&self) -> Tensor {
-        let r = &self.inner().refs;
-        r.set(r.get() + 1);
-        Tensor(self.0)
-    }
-}
-
-impl Drop for Tensor {
-    #[inline(always)]
-    fn drop(&mut self) {
-        let r = &self.inner().refs;
-        let n = r.get() - 1;
-        r.set(n);
-        if n == 0 {
-            self.free();
-        }
     }
 }

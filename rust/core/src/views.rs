@@ -1,13 +1,14 @@
 //! Views and in-place writes: how the history of a tensor is rewritten when memory that it shares
 //! changes (`CopySlices`), and how a view's history is brought up to date.
 
+use crate::formula::bit;
 use crate::mode::grad_enabled;
 use crate::ops::{self, Id};
 use crate::record::edge_of;
 use crate::shape::Layout;
 use crate::tape::{Edge, Info, Meta, Node, Rule};
 use crate::value::Value;
-use crate::{Result, Tensor, bail, vjp};
+use crate::{Result, Tensor, bail, hooks, vjp};
 use smallvec::{SmallVec, smallvec};
 use std::rc::Rc;
 
@@ -112,8 +113,7 @@ pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
         return Ok(());
     };
     let mut edges: SmallVec<[Edge; 2]> = smallvec![edge_of(&base)];
-    let inner: Vec<Edge> = node.edges().iter().skip(1).map(copy_edge).collect();
-    edges.extend(inner);
+    edges.extend(node.edges().iter().skip(1).cloned());
     let rule = CopySlices { inner: node, base: base.layout().clone(), view: x.layout().clone() };
     let copy = Node::new(Id::AS_STRIDED, edges, SmallVec::new());
     copy.with_info(|i| {
@@ -130,17 +130,9 @@ pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
 fn move_retained(t: &Tensor, node: &Node) {
     if t.retains() {
         if let Some(old) = t.node() {
-            old.forget_retained(t.id());
+            hooks::forget_retained(old, t.id());
         }
-        node.with_info(|i| i.retained.push((0, t.id())));
-    }
-}
-
-fn copy_edge(e: &Edge) -> Edge {
-    match e {
-        Edge::None => Edge::None,
-        Edge::Leaf(t) => Edge::Leaf(t.clone()),
-        Edge::Node(n, k) => Edge::Node(n.clone(), *k),
+        hooks::retain(node, 0, t.id());
     }
 }
 
@@ -154,7 +146,7 @@ struct CopySlices {
 
 impl Rule for CopySlices {
     fn name(&self) -> String {
-        "CopySlices".into()
+        "torch::autograd::CopySlices".into()
     }
 
     fn apply(&self, _node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
@@ -162,7 +154,8 @@ impl Rule for CopySlices {
         let Some(Some(g)) = grads.first() else { return Ok(vec![None; n]) };
         let part = ops::strided::part_of(g, &self.base, &self.view)?;
         let wanted = self.inner.edges().iter().enumerate();
-        let wanted = wanted.fold(1, |m, (i, e)| m | (!matches!(e, Edge::None) as u32) << i);
+        let wanted =
+            wanted.fold(1, |m, (i, e)| if matches!(e, Edge::None) { m } else { m | bit(i) });
         let mut out: Vec<Option<Tensor>> =
             vjp::apply(&self.inner, &[Some(part.clone())], wanted)?.into_iter().collect();
         let new = match out.first_mut().and_then(Option::take) {

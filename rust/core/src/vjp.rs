@@ -1,14 +1,14 @@
 //! Runs the derivative rule of a node: in one pass over memory where that is possible, else as
 //! tensor operations (recorded, if gradients of gradients are wanted).
 
-use crate::formula::{Action, Formula, Vjp, X};
+use crate::formula::{Action, Formula, Vjp, X, bit};
 use crate::mode::grad_enabled;
 use crate::op::{Cx, Id, Rule};
 use crate::pointwise::{Builder, Operand, block};
 use crate::shape::Layout;
 use crate::sync::guarded;
 use crate::tape::{Info, Node, Saved};
-use crate::{DType, Result, Scalar, Storage, Tensor, bail, ops};
+use crate::{DType, Result, Scalar, Storage, Tensor, Value, bail, ops};
 use smallvec::SmallVec;
 use std::rc::Rc;
 use wengert_kernels::program::{self, Program};
@@ -51,7 +51,7 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     if let Vjp::Each(f) = op.block.vjp() {
         let g = defined(grads, 0, &cx)?;
         for i in 0..node.edges().len() {
-            out.push(if wanted & (1 << i) != 0 { Some(f(&cx, &g, i)?) } else { None });
+            out.push(if wanted & bit(i) != 0 { Some(f(&cx, &g, i)?) } else { None });
         }
     } else if let Vjp::Outputs(f) = op.block.vjp() {
         out.push(Some(f(&cx, grads)?));
@@ -118,6 +118,37 @@ fn unpack(node: &Node, x: X) -> Result<Val> {
     })
 }
 
+impl Val {
+    fn value(self) -> Value {
+        match self {
+            Val::Missing => Value::None,
+            Val::Tensor(t) => Value::Tensor(t),
+            Val::Number(s) => Value::Number(s),
+        }
+    }
+}
+
+impl Node {
+    /// The saved value of input `i`: the tensor itself, a number, or None if it was not needed.
+    ///
+    /// # Errors
+    /// RuntimeError if it was freed, or written to since.
+    pub fn saved_input(&self, i: usize) -> Result<Value> {
+        self.check_not_released()?;
+        Ok(unpack(self, X::In(i as u8))?.value())
+    }
+
+    /// The saved value of output `k`, with its history.
+    ///
+    /// # Errors
+    /// As [`Node::saved_input`].
+    pub fn saved_output(&self, k: usize) -> Result<Value> {
+        self.check_not_released()?;
+        let _on = crate::mode::Guard::new(true);
+        Ok(unpack(self, X::Out(k as u8))?.value())
+    }
+}
+
 /// PyTorch's refusal to use a saved tensor that was written to.
 fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> Result<()> {
     if t.version() == expected {
@@ -131,16 +162,7 @@ fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> 
         format!(", which is output {k} of {},", short.trim_end_matches("Backward"))
     };
     let from = source.map(describe).unwrap_or_default();
-    let class = match t.dtype() {
-        DType::F64 => "torch.DoubleTensor",
-        DType::F32 => "torch.FloatTensor",
-        DType::I64 => "torch.LongTensor",
-        DType::I32 => "torch.IntTensor",
-        DType::Bool => "torch.BoolTensor",
-        DType::F16 => "torch.HalfTensor",
-        DType::BF16 => "torch.BFloat16Tensor",
-        _ => "torch.Tensor",
-    };
+    let class = t.dtype().tensor_name();
     bail!(
         Runtime,
         "one of the variables needed for gradient computation has been modified by an inplace operation: [{class} {}]{from} is at version {}; expected version {expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).",
@@ -187,7 +209,7 @@ fn run(
     }
     let mut out = Grads::new();
     for i in 0..node.edges().len() {
-        let wants = wanted & (1 << i) != 0;
+        let wants = wanted & bit(i) != 0;
         out.push(match if wants { get(formula.grad_of(i), &steps)? } else { Val::Missing } {
             Val::Tensor(t) => Some(t),
             Val::Number(_) | Val::Missing => None,
@@ -199,6 +221,11 @@ fn run(
 fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
     if args.iter().all(|v| matches!(v, Val::Number(_))) {
         return Ok(Val::Number(fold(id, args)));
+    }
+    if let (Id::WHERE, [Val::Number(mask), x @ Val::Tensor(_), _]) = (id, args)
+        && mask.is_true()
+    {
+        return Ok(x.clone());
     }
     let mut operands: SmallVec<[Operand; 3]> = SmallVec::new();
     for v in args {
@@ -275,7 +302,7 @@ fn compile(formula: &Formula, dtype: DType, wanted: u32) -> Option<Compiled> {
     }
     let mut targets = SmallVec::new();
     for i in 0..formula.grads.len() {
-        if wanted & (1 << i) != 0 {
+        if wanted & bit(i) != 0 {
             load(formula.grads[i], &mut builder);
         }
     }
@@ -301,7 +328,7 @@ fn compile(formula: &Formula, dtype: DType, wanted: u32) -> Option<Compiled> {
         types[i] = if matches!(p.dtype, Rule::Compare | Rule::Truth) { DType::Bool } else { dtype };
     }
     for (i, &g) in formula.grads.iter().enumerate() {
-        if wanted & (1 << i) == 0 {
+        if wanted & bit(i) == 0 {
             continue;
         }
         let reg = match g {
@@ -362,7 +389,7 @@ fn small(node: &Node, formula: &Formula, g: &Tensor, wanted: u32) -> Result<Opti
     // and the outputs are fresh.
     unsafe { program::run_small(&c.program, n, dtype.size(), &inputs, &outputs) };
     for (i, &x) in formula.grads.iter().enumerate() {
-        if wanted & (1 << i) != 0 && matches!(x, X::Grad(_)) {
+        if wanted & bit(i) != 0 && matches!(x, X::Grad(_)) {
             out[i] = Some(g.clone());
         }
     }

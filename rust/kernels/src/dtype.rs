@@ -98,6 +98,27 @@ impl DType {
         NAMES[self as usize]
     }
 
+    /// The name of PyTorch's legacy tensor class (`torch.FloatTensor`).
+    pub const fn tensor_name(self) -> &'static str {
+        match self {
+            DType::Bool => "torch.BoolTensor",
+            DType::U8 => "torch.ByteTensor",
+            DType::I8 => "torch.CharTensor",
+            DType::I16 => "torch.ShortTensor",
+            DType::I32 => "torch.IntTensor",
+            DType::I64 => "torch.LongTensor",
+            DType::U16 => "torch.UInt16Tensor",
+            DType::U32 => "torch.UInt32Tensor",
+            DType::U64 => "torch.UInt64Tensor",
+            DType::F16 => "torch.HalfTensor",
+            DType::BF16 => "torch.BFloat16Tensor",
+            DType::F32 => "torch.FloatTensor",
+            DType::F64 => "torch.DoubleTensor",
+            DType::C64 => "torch.ComplexFloatTensor",
+            DType::C128 => "torch.ComplexDoubleTensor",
+        }
+    }
+
     /// True for float16, bfloat16, float32, float64.
     #[inline]
     pub const fn is_float(self) -> bool {

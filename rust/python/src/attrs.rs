@@ -7,7 +7,7 @@ use crate::{node, shapes};
 use pyo3::ffi;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
-use wengert::{Tensor, err};
+use wengert::{DType, Tensor, err};
 
 type Obj = *mut ffi::PyObject;
 
@@ -114,7 +114,15 @@ unsafe extern "C" fn set_requires_grad(o: Obj, v: Obj, _: *mut c_void) -> c_int 
             v == ffi::Py_True()
         };
         // SAFETY: a setter of the type: `o` is a tensor.
-        unsafe { known(o) }.requires_grad_(on)?;
+        let t = unsafe { known(o) };
+        if on && !t.dtype().is_differentiable() {
+            return Err(err!(
+                Runtime,
+                "only Tensors of floating point and complex dtype can require gradients"
+            )
+            .into());
+        }
+        t.requires_grad_(on)?;
         Ok(0)
     })
 }
@@ -152,8 +160,8 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
         return Err(err!(
             Runtime,
             "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution.",
-            cpp_name(g),
-            cpp_name(t)
+            type_name(g.dtype()),
+            t.dtype().scalar_name()
         ));
     }
     if g.shape() != t.shape() {
@@ -167,8 +175,25 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
     Ok(())
 }
 
-fn cpp_name(t: &Tensor) -> &'static str {
-    t.dtype().scalar_name()
+/// The C++ type behind a dtype.
+fn type_name(d: DType) -> &'static str {
+    match d {
+        DType::Bool => "bool",
+        DType::U8 => "unsigned char",
+        DType::I8 => "signed char",
+        DType::I16 => "short int",
+        DType::I32 => "int",
+        DType::I64 => "long int",
+        DType::U16 => "short unsigned int",
+        DType::U32 => "unsigned int",
+        DType::U64 => "long unsigned int",
+        DType::F16 => "c10::Half",
+        DType::BF16 => "c10::BFloat16",
+        DType::F32 => "float",
+        DType::F64 => "double",
+        DType::C64 => "c10::complex<float>",
+        DType::C128 => "c10::complex<double>",
+    }
 }
 
 unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {

@@ -1,30 +1,111 @@
-//! Backward passes, grad modes and hooks.
+//! Backward passes and grad modes.
 
 use crate::convert::{Arg, Guarded, Ret, py_result};
 use crate::errors::from_python;
+use crate::node::Node;
 use crate::object::tensor_ref;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::rc::Rc;
 use wengert::engine::{self, Options};
-use wengert::tape::Hook;
-use wengert::{Error, Tensor, error::Kind, mode};
+use wengert::tape::{Edge, Meta};
+use wengert::{Tensor, err, mode};
+
+/// A root or an input of a pass: a tensor, or a `GradientEdge`.
+pub enum Place {
+    Tensor(Tensor),
+    Edge(Edge),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Place {
+    type Error = PyErr;
+    fn extract(o: Borrowed<'a, 'py, PyAny>) -> PyResult<Place> {
+        if let Some(t) = tensor_ref(o.as_ptr()) {
+            return Ok(Place::Tensor(t.clone()));
+        }
+        if let Ok(pair) = o.cast::<PyTuple>()
+            && pair.len() >= 2
+            && let Ok(node) = pair.get_item(0)?.cast::<Node>()
+        {
+            let output: u32 = pair.get_item(1)?.extract()?;
+            return Ok(Place::Edge(node.get().edge(output)));
+        }
+        let name = o.get_type().name()?;
+        Err(PyRuntimeError::new_err(format!(
+            "all inputs have to be Tensors or GradientEdges, but got {name}"
+        )))
+    }
+}
+
+impl Place {
+    fn edge(&self) -> wengert::Result<Edge> {
+        match self {
+            Place::Tensor(t) => t.gradient_edge(),
+            Place::Edge(e) => Ok(e.clone()),
+        }
+    }
+
+    /// The edge and the gradient that a pass starts with.
+    fn start(&self, i: usize, given: Option<&Tensor>) -> wengert::Result<(Edge, Tensor)> {
+        let (edge, meta) = match self {
+            Place::Tensor(t) => (t.gradient_edge().unwrap_or(Edge::None), Some(Meta::from(t))),
+            Place::Edge(e) => (e.clone(), meta_of(e)),
+        };
+        // What a node does not know about its outputs is what was given.
+        let Some(meta) = meta.or_else(|| given.map(Meta::from)) else {
+            return Err(err!(Runtime, "grad can be implicitly created only for scalar outputs"));
+        };
+        let grad = engine::root_grad(i, &edge, &meta, given)?;
+        Ok((edge, grad))
+    }
+}
+
+/// Shape and dtype of the gradients that go along an edge, if they are known.
+fn meta_of(e: &Edge) -> Option<Meta> {
+    match e {
+        Edge::None => None,
+        Edge::Leaf(t) => Some(Meta::from(t)),
+        Edge::Node(n, k) => n.info()?.outputs.get(*k as usize).cloned(),
+    }
+}
+
+type Started = (Vec<Edge>, Vec<Tensor>);
+
+fn start(roots: &[Place], grads: &[Option<Arg>]) -> wengert::Result<Started> {
+    let given = |i: usize| grads.get(i).and_then(Option::as_ref).map(|a| &a.0);
+    roots.iter().enumerate().map(|(i, r)| r.start(i, given(i))).collect()
+}
 
 /// Runs backward from `roots`; gradients go to leaves, or to `inputs` only.
 #[pyfunction]
 #[pyo3(signature = (roots, grads, retain_graph, create_graph, inputs))]
 pub fn _backward(
-    roots: Vec<Arg>,
+    roots: Vec<Place>,
     grads: Vec<Option<Arg>>,
     retain_graph: bool,
     create_graph: bool,
-    inputs: Option<Vec<Arg>>,
+    inputs: Option<Vec<Place>>,
 ) -> PyResult<()> {
-    let roots: Vec<Tensor> = roots.into_iter().map(|a| a.0).collect();
-    let grads: Vec<Option<Tensor>> = grads.into_iter().map(|g| g.map(|a| a.0)).collect();
-    let inputs: Option<Vec<Tensor>> = inputs.map(|l| l.into_iter().map(|a| a.0).collect());
-    let options =
-        Options { retain_graph, create_graph, inputs: inputs.as_deref(), accumulate: true };
-    py_result(engine::backward(&roots, &grads, options))
+    let pass = || {
+        let (edges, grads) = start(&roots, &grads)?;
+        let inputs = inputs.as_deref().map(kept).transpose()?;
+        let options =
+            Options { retain_graph, create_graph, inputs: inputs.as_deref(), accumulate: true };
+        engine::run(&edges, grads, options)
+    };
+    py_result(pass()).map(drop)
+}
+
+/// Inputs of `backward`, which keep their gradient.
+fn kept(inputs: &[Place]) -> wengert::Result<Vec<Edge>> {
+    let keep = |p: &Place| {
+        if let Place::Tensor(t) = p {
+            t.retain_grad()?;
+        }
+        p.edge()
+    };
+    inputs.iter().map(keep).collect()
 }
 
 /// Backward from one tensor with default options: the fast path of `Tensor.backward()`.
@@ -36,18 +117,35 @@ pub fn _backward_one(root: Arg) -> PyResult<()> {
 /// Gradients of `roots` with respect to `inputs`; None where there is no path.
 #[pyfunction]
 pub fn _grad(
-    roots: Vec<Arg>,
-    inputs: Vec<Arg>,
+    roots: Vec<Place>,
+    inputs: Vec<Place>,
     grads: Vec<Option<Arg>>,
     retain_graph: bool,
     create_graph: bool,
 ) -> PyResult<Vec<Option<Ret>>> {
-    let roots: Vec<Tensor> = roots.into_iter().map(|a| a.0).collect();
-    let inputs: Vec<Tensor> = inputs.into_iter().map(|a| a.0).collect();
-    let grads: Vec<Option<Tensor>> = grads.into_iter().map(|g| g.map(|a| a.0)).collect();
-    let options = Options { retain_graph, create_graph, ..Options::default() };
-    let out = py_result(engine::grad(&roots, &inputs, &grads, options))?;
+    let pass = || {
+        let (edges, grads) = start(&roots, &grads)?;
+        let inputs: Vec<Edge> = inputs.iter().map(Place::edge).collect::<wengert::Result<_>>()?;
+        let inputs = Some(&inputs[..]);
+        engine::run(
+            &edges,
+            grads,
+            Options { retain_graph, create_graph, inputs, accumulate: false },
+        )
+    };
+    let out = py_result(pass())?;
     Ok(out.into_iter().map(|g| g.map(Ret)).collect())
+}
+
+/// Calls a function when the running pass ends.
+#[pyfunction]
+pub fn _queue_callback(f: Py<PyAny>) -> PyResult<()> {
+    let f = Guarded(f);
+    py_result(engine::queue_callback(Rc::new(move || {
+        let f = &f.0;
+        // SAFETY: the core is only entered under the GIL.
+        f.call0(unsafe { Python::assume_attached() }).map_err(from_python).map(drop)
+    })))
 }
 
 /// True if operations are recorded in this thread.
@@ -60,59 +158,6 @@ pub fn is_grad_enabled() -> bool {
 #[pyfunction]
 pub fn _set_grad_enabled(on: bool) -> bool {
     mode::set_grad_enabled(on)
-}
-
-/// A Python callable as a hook of the core.
-fn hook_of(f: Py<PyAny>) -> Hook {
-    let f = Guarded(f);
-    Rc::new(move |g: &Tensor| {
-        // SAFETY: the core is only entered under the GIL.
-        let py = unsafe { Python::assume_attached() };
-        let f = &f.0;
-        let out = f.call1(py, (Ret(g.clone()),)).map_err(from_python)?;
-        if out.is_none(py) {
-            return Ok(None);
-        }
-        match tensor_ref(out.as_ptr()) {
-            Some(t) => Ok(Some(t.clone())),
-            None => {
-                let name = out.bind(py).get_type().name().map_err(from_python)?.to_string();
-                Err(Error::new(
-                    Kind::Type,
-                    format!("expected Variable, but hook returned '{name}'"),
-                ))
-            }
-        }
-    })
-}
-
-/// Registers a hook on the gradient of a tensor; returns its id.
-#[pyfunction]
-pub fn _register_hook(t: Arg, f: Py<PyAny>) -> PyResult<u64> {
-    py_result(t.0.register_hook(hook_of(f)))
-}
-
-/// Registers a hook called after the gradient of a leaf was accumulated; returns its id.
-#[pyfunction]
-pub fn _register_post_accumulate_grad_hook(t: Arg, f: Py<PyAny>) -> PyResult<u64> {
-    let f = Guarded(f);
-    let hook: Hook = Rc::new(move |t: &Tensor| {
-        // SAFETY: the core is only entered under the GIL.
-        let py = unsafe { Python::assume_attached() };
-        let f = &f.0;
-        let out = f.call1(py, (Ret(t.clone()),)).map_err(from_python)?;
-        if out.is_none(py) {
-            return Ok(None);
-        }
-        Err(Error::new(Kind::Runtime, "Tensor post accumulate grad hooks should return None."))
-    });
-    py_result(t.0.register_post_accumulate_grad_hook(hook))
-}
-
-/// Takes a hook away.
-#[pyfunction]
-pub fn _remove_hook(t: Arg, id: u64) {
-    t.0.remove_hook(id);
 }
 
 /// Nodes and tensors alive, for tests of leaks.

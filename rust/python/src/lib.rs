@@ -8,6 +8,7 @@ mod convert;
 mod create;
 mod dtypes;
 mod errors;
+mod hooks;
 mod ignored;
 mod index;
 mod kind;
@@ -17,6 +18,7 @@ mod node;
 mod number;
 mod object;
 mod parse;
+mod saved;
 mod shapes;
 mod table;
 mod text;
@@ -57,10 +59,13 @@ mod _wengert {
 
     #[pymodule_export]
     use crate::autograd::{
-        _backward, _backward_one, _fusion_enabled, _grad, _live, _register_hook,
-        _register_post_accumulate_grad_hook, _remove_hook, _set_fusion, _set_grad_enabled,
-        is_grad_enabled,
+        _backward, _backward_one, _fusion_enabled, _grad, _live, _queue_callback, _set_fusion,
+        _set_grad_enabled, is_grad_enabled,
     };
+    #[pymodule_export]
+    use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};
+    #[pymodule_export]
+    use crate::node::_gradient_edge;
     #[pymodule_export]
     use crate::shapes::_set_size_class;
     #[pymodule_export]

@@ -1,7 +1,10 @@
 //! `grad_fn` objects: nodes of the tape, and the accumulators of leaves.
 
-use crate::convert::{Guarded, Ret};
+use crate::convert::{Guarded, Ret, py_result};
 use crate::errors::Raised;
+use crate::hooks::{self, _Hook};
+use crate::saved;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -26,18 +29,27 @@ struct Token(Guarded<Target>);
 #[pyclass(frozen, subclass, module = "torch.autograd.graph")]
 pub struct Node {
     target: Guarded<Target>,
-    metadata: Py<PyDict>,
 }
 
 thread_local! {
     static CLASSES: RefCell<HashMap<String, Py<PyAny>>> = RefCell::new(HashMap::new());
 }
 
+impl Node {
+    /// The edge that leads to output `k`.
+    pub fn edge(&self, k: u32) -> Edge {
+        match &self.target.0 {
+            Target::Op(n) => Edge::Node(n.clone(), k),
+            Target::Leaf(t) => Edge::Leaf(t.clone()),
+        }
+    }
+}
+
 #[pymethods]
 impl Node {
     #[new]
-    fn new(py: Python<'_>, token: &Token) -> Node {
-        Node { target: Guarded(token.0.0.clone()), metadata: PyDict::new(py).unbind() }
+    fn new(token: &Token) -> Node {
+        Node { target: Guarded(token.0.0.clone()) }
     }
 
     /// PyTorch's name of the operation: `MulBackward0`.
@@ -69,17 +81,27 @@ impl Node {
     fn variable(&self) -> PyResult<Ret> {
         match &self.target.0 {
             Target::Leaf(t) => Ok(Ret(t.clone())),
-            Target::Op(n) => Err(pyo3::exceptions::PyAttributeError::new_err(format!(
-                "'{}' object has no attribute 'variable'",
-                n.name()
-            ))),
+            Target::Op(n) => Err(no_attribute(&n.name(), "variable")),
         }
     }
 
     /// A dictionary for whatever the user wants to keep with the node.
     #[getter]
     fn metadata(&self, py: Python<'_>) -> Py<PyDict> {
-        self.metadata.clone_ref(py)
+        let place = match &self.target.0 {
+            Target::Op(n) => n.with_info(|i| i.notes.clone()),
+            Target::Leaf(t) => t.notes(),
+        };
+        if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Py<PyDict>>>()) {
+            return known.0.clone_ref(py);
+        }
+        let dict = PyDict::new(py).unbind();
+        let kept: tape::Notes = std::rc::Rc::new(Guarded(dict.clone_ref(py)));
+        match &self.target.0 {
+            Target::Op(n) => n.with_info(|i| i.notes = Some(kept)),
+            Target::Leaf(t) => t.set_notes(kept),
+        }
+        dict
     }
 
     /// Grows with the time of creation.
@@ -90,14 +112,83 @@ impl Node {
         }
     }
 
+    /// Calls `fn(grad_outputs)` before the node runs; a tuple it returns replaces them.
+    fn register_prehook(&self, py: Python<'_>, r#fn: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        handle(
+            py,
+            match &self.target.0 {
+                Target::Op(n) => hooks::before_node(n, r#fn),
+                Target::Leaf(t) => hooks::before_leaf(t, r#fn),
+            },
+        )
+    }
+
+    /// Calls `fn(grad_inputs, grad_outputs)` after the node has run; a tuple it returns replaces
+    /// the former.
+    fn register_hook(&self, py: Python<'_>, r#fn: Py<PyAny>) -> PyResult<Py<PyAny>> {
+        handle(
+            py,
+            match &self.target.0 {
+                Target::Op(n) => hooks::after_node(n, r#fn),
+                Target::Leaf(t) => hooks::after_leaf(t, r#fn),
+            },
+        )
+    }
+
+    /// Runs the node: gradients of its inputs for those of its outputs.
+    #[pyo3(signature = (*grads))]
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        grads: Vec<Option<crate::convert::Arg>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let Target::Op(n) = &self.target.0 else {
+            return Err(PyTypeError::new_err("an accumulator cannot be called"));
+        };
+        let grads: Vec<Option<Tensor>> = grads.into_iter().map(|g| g.map(|a| a.0)).collect();
+        let out = py_result(wengert::engine::apply(n, &grads))?;
+        let tuple = hooks::grads_tuple(py, &out)?;
+        if tuple.len() == 1 { tuple.get_item(0) } else { Ok(tuple.into_any()) }
+    }
+
+    /// Saved values: `_saved_self`, `_saved_result`, ...
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        if let Target::Op(n) = &slf.get().target.0
+            && let Some(found) = saved::attribute(slf.py(), n, name)?
+        {
+            return Ok(found);
+        }
+        Err(no_attribute(&slf.get_type().name()?.to_string(), name))
+    }
+
+    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Vec<String>> {
+        let mut names: Vec<String> = slf.get_type().as_any().dir()?.extract()?;
+        if let Target::Op(n) = &slf.get().target.0 {
+            names.extend(saved::names(n));
+        }
+        Ok(names)
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let name = slf.get_type().name()?.to_string();
         Ok(format!("<{name} object at {:#x}>", slf.as_ptr() as usize))
     }
 
-    fn __hash__(slf: &Bound<'_, Self>) -> usize {
-        slf.as_ptr() as usize >> 4
+    fn __hash__(&self) -> usize {
+        match &self.target.0 {
+            Target::Op(n) => n.id() >> 4,
+            Target::Leaf(t) => t.id() >> 4,
+        }
     }
+}
+
+fn no_attribute(class: &str, name: &str) -> PyErr {
+    PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'"))
+}
+
+fn handle(py: Python<'_>, hook: _Hook) -> PyResult<Py<PyAny>> {
+    let class = py.import("wengert._tensor")?.getattr("RemovableHandle")?;
+    Ok(class.call1((hook,))?.unbind())
 }
 
 impl Drop for Node {
@@ -153,6 +244,19 @@ pub fn grad_fn(t: &Tensor) -> Result<*mut ffi::PyObject, Raised> {
     Ok(match t.grad_node() {
         Some(n) => object_of(py, Target::Op(n))?.into_ptr(),
         None => py.None().into_ptr(),
+    })
+}
+
+/// The node (or accumulator) that the gradient of a tensor goes to, and which output it is.
+#[pyfunction]
+pub fn _gradient_edge(py: Python<'_>, t: crate::convert::Arg) -> PyResult<(Py<PyAny>, u32)> {
+    Ok(match py_result(t.0.gradient_edge())? {
+        Edge::None => (py.None(), 0),
+        Edge::Leaf(leaf) => (object_of(py, Target::Leaf(leaf))?, 0),
+        Edge::Node(n, k) => {
+            n.know_output(k as usize, &t.0);
+            (object_of(py, Target::Op(n))?, k)
+        }
     })
 }
 

@@ -14,6 +14,7 @@ use pyo3::ffi;
 use std::ffi::{c_int, c_void};
 use std::ptr::{addr_of_mut, null_mut};
 use wengert::Tensor;
+use wengert::hooks::Hooks;
 
 // What `PyObject_GC_New` and a resurrection stand for in CPython's headers.
 unsafe extern "C" {
@@ -253,6 +254,16 @@ pub fn adopt_subclass(class: *mut ffi::PyTypeObject) {
     }
 }
 
+/// Calls `f` with each object that the tensor's hooks hold, if only this object holds the tensor.
+fn each_held(t: &Tensor, f: &mut dyn FnMut(*mut ffi::PyObject)) {
+    if t.refs() != 1 {
+        return;
+    }
+    let node = t.own_node().filter(|n| n.refs() == 1);
+    let hooks = t.leaf_hooks().into_iter().chain(node.and_then(|n| n.hooks()));
+    hooks.flat_map(Hooks::held).filter(|o| !o.is_null()).for_each(|o| f(o.cast()));
+}
+
 pub unsafe extern "C" fn traverse(
     o: *mut ffi::PyObject,
     visit: ffi::visitproc,
@@ -261,16 +272,19 @@ pub unsafe extern "C" fn traverse(
     // SAFETY: called by the collector with a live object.
     unsafe {
         let object = o.cast::<Object>();
-        for child in [(*object).dict, ffi::Py_TYPE(o).cast()] {
-            if !child.is_null() {
-                let r = visit(child, arg);
-                if r != 0 {
-                    return r;
-                }
+        let mut failed = 0;
+        let mut see = |child: *mut ffi::PyObject| {
+            if !child.is_null() && failed == 0 {
+                failed = visit(child, arg);
             }
+        };
+        see((*object).dict);
+        see(ffi::Py_TYPE(o).cast());
+        if !(*object).raw.is_null() {
+            each_held(known(o), &mut see);
         }
+        failed
     }
-    0
 }
 
 pub unsafe extern "C" fn clear(o: *mut ffi::PyObject) -> c_int {
@@ -279,6 +293,15 @@ pub unsafe extern "C" fn clear(o: *mut ffi::PyObject) -> c_int {
         let slot = addr_of_mut!((*o.cast::<Object>()).dict);
         let dict = std::mem::replace(&mut *slot, null_mut());
         ffi::Py_XDECREF(dict);
+        if !(*o.cast::<Object>()).raw.is_null() {
+            let t = known(o);
+            if t.refs() == 1 {
+                t.clear_leaf_hooks();
+                if let Some(n) = t.own_node().filter(|n| n.refs() == 1) {
+                    n.clone().clear_hooks();
+                }
+            }
+        }
     }
     0
 }
@@ -292,19 +315,37 @@ pub unsafe extern "C" fn setattro(
     // SAFETY: called by the interpreter with a live object.
     unsafe {
         let r = ffi::PyObject_GenericSetAttr(o, name, value);
-        track(o);
+        if !(*o.cast::<Object>()).dict.is_null() {
+            track(o);
+        }
         r
     }
 }
 
-/// Lets the collector see an object that has a dictionary.
+/// Gives an object its dictionary, by which it is known to be tracked, and tracks it.
+///
+/// # Safety
+/// `o` is a live tensor object.
+pub unsafe fn track_with_dict(o: *mut ffi::PyObject) -> Result<(), Raised> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let slot = addr_of_mut!((*o.cast::<Object>()).dict);
+        if (*slot).is_null() {
+            *slot = check(ffi::PyDict_New())?;
+        }
+        track(o);
+    }
+    Ok(())
+}
+
+/// Lets the collector see an object, which may be part of a cycle from now on.
 ///
 /// # Safety
 /// `o` is a live tensor object.
 pub unsafe fn track(o: *mut ffi::PyObject) {
     // SAFETY: the caller's promise.
     unsafe {
-        if !(*o.cast::<Object>()).dict.is_null() && ffi::PyObject_GC_IsTracked(o) == 0 {
+        if ffi::PyObject_GC_IsTracked(o) == 0 {
             ffi::PyObject_GC_Track(o.cast());
         }
     }

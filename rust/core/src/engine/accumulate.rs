@@ -1,0 +1,81 @@
+//! How gradients are added up, and how they get into `.grad`.
+
+use crate::mode::{Guard, grad_enabled};
+use crate::shape::Layout;
+use crate::{Result, Storage, Tensor, lazy, ops, pointwise};
+
+/// Evaluates deferred gradients, as many as possible in one pass.
+pub(super) fn evaluate<'a>(grads: impl Iterator<Item = &'a Tensor>) -> Result<()> {
+    let pending: Vec<Storage> =
+        grads.map(Tensor::storage).filter(|s| s.is_pending()).cloned().collect();
+    if pending.is_empty() { Ok(()) } else { lazy::force_all(&pending) }
+}
+
+/// The sum of two gradients; into the first one's memory if nobody else has it.
+pub(super) fn add(first: Tensor, second: Tensor) -> Result<Tensor> {
+    let reuse = !grad_enabled()
+        && first.unique()
+        && first.is_contiguous()
+        && first.shape() == second.shape()
+        && first.dtype() == second.dtype()
+        && !first.storage().is_pending()
+        && !second.storage().is_pending();
+    if reuse {
+        pointwise::in_place(ops::Id::ADD, &[(&first).into(), (&second).into()])
+    } else {
+        pointwise::binary(ops::Id::ADD, &first, &second)
+    }
+}
+
+/// Adds `g` to the gradient that `retain_grad` keeps. The first is copied: it still travels on.
+pub(super) fn keep(t: &Tensor, g: &Tensor) -> Result<()> {
+    let kept = match t.grad() {
+        None => ops::view::contiguous_clone(g)?,
+        Some(old) => pointwise::binary(ops::Id::ADD, &old, g)?,
+    };
+    evaluate(std::iter::once(&kept))?;
+    t.replace_grad(Some(kept));
+    Ok(())
+}
+
+/// Adds `g` to the gradient of leaf `t`.
+///
+/// The first gradient moves in if nobody else holds its memory and it has the leaf's layout; later
+/// ones are added in place, unless the pass itself is recorded.
+///
+/// # Errors
+/// RuntimeError when memory cannot be had.
+pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
+    if !t.requires_grad() {
+        return Ok(());
+    }
+    let new = match t.grad() {
+        None if steals(t, &g) => g,
+        None if grad_enabled() => ops::view::contiguous_clone(&g)?,
+        None => {
+            let mut layout = Layout::contiguous(t.shape());
+            if t.layout().dense() && t.strides().iter().all(|&s| s >= 0) {
+                layout = t.layout().clone();
+            }
+            let own = Tensor::empty_strided(layout.shape, layout.strides, g.dtype())?;
+            pointwise::copy(&g, &own)?;
+            own
+        }
+        Some(old) if !grad_enabled() && old.dtype() == g.dtype() => {
+            lazy::before_write(old.storage())?;
+            let _off = Guard::new(false);
+            pointwise::in_place(ops::Id::ADD, &[(&old).into(), (&g).into()])?;
+            return Ok(());
+        }
+        Some(old) => pointwise::binary(ops::Id::ADD, &old, &g)?,
+    };
+    t.replace_grad(Some(new));
+    Ok(())
+}
+
+/// True if `g` can become the gradient of `t` as it is.
+fn steals(t: &Tensor, g: &Tensor) -> bool {
+    let same_layout = g.strides() == t.strides() && g.layout().dense();
+    let fits = same_layout || (g.is_contiguous() && !t.layout().dense());
+    fits && ((grad_enabled() && g.requires_grad()) || g.unique())
+}

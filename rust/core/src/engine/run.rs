@@ -1,0 +1,446 @@
+//! One backward pass.
+
+use super::accumulate::{accumulate, add, evaluate, keep};
+use super::leaves::Leaves;
+use super::{Callbacks, Options};
+use crate::formula::bit;
+use crate::hooks::{Hook, Hooks, NodeHook};
+use crate::mode::Guard;
+use crate::sync::guarded;
+use crate::tape::{Edge, Node};
+use crate::{Result, Tensor, bail, views, vjp};
+use smallvec::SmallVec;
+use std::collections::{BinaryHeap, HashMap};
+use std::rc::Rc;
+
+guarded!(runs: Runs = Runs { last: 0, active: 0 });
+
+struct Runs {
+    last: u32,
+    active: u32,
+}
+
+pub(super) type Slots = SmallVec<[Option<Tensor>; 1]>;
+
+/// Who waits for a gradient.
+pub(super) enum Target {
+    Node(Node),
+    Leaf(Tensor),
+}
+
+pub(super) struct Entry {
+    pub target: Target,
+    grads: Slots,
+    /// Only some gradients are asked for, and this node leads to one of them.
+    needed: bool,
+    /// Gradients that arrive here are asked for.
+    captured: bool,
+    /// Met on the way from the roots to the inputs.
+    seen: bool,
+}
+
+pub(super) struct Run<'a> {
+    id: u32,
+    /// The outermost run marks nodes with their slot; runs inside a hook use a map.
+    outer: bool,
+    map: HashMap<usize, u32>,
+    pub entries: Vec<Entry>,
+    pub queue: BinaryHeap<(u64, u32)>,
+    options: Options<'a>,
+    /// With `inputs`: the gradients found, one per input.
+    found: Vec<Option<Tensor>>,
+    leaves: Leaves,
+}
+
+/// Counts a run as active while it lives.
+struct Active;
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        runs(|r| r.active -= 1);
+    }
+}
+
+pub(super) fn run(
+    roots: &[Edge],
+    grads: Vec<Tensor>,
+    options: Options,
+) -> Result<Vec<Option<Tensor>>> {
+    let (id, outer) = runs(|r| {
+        r.last = r.last.wrapping_add(1).max(1);
+        r.active += 1;
+        (r.last, r.active == 1)
+    });
+    let _active = Active;
+    let callbacks = Callbacks::open();
+    let found = {
+        let _mode = Guard::new(options.create_graph);
+        let mut run = Run {
+            id,
+            outer,
+            map: HashMap::new(),
+            entries: Vec::new(),
+            queue: BinaryHeap::new(),
+            options,
+            found: Vec::new(),
+            leaves: Leaves::default(),
+        };
+        if let Some(inputs) = options.inputs {
+            run.restrict(roots, inputs);
+        }
+        for (root, grad) in roots.iter().zip(grads) {
+            run.send(root, grad)?;
+        }
+        for root in roots {
+            run.settle(std::slice::from_ref(root))?;
+        }
+        while let Some((_, slot)) = run.queue.pop() {
+            run.visit(slot)?;
+        }
+        run.finish()?
+    };
+    callbacks.call()?;
+    Ok(found)
+}
+
+impl Run<'_> {
+    /// Makes entries for the nodes that lead from the roots to the inputs: only these will run.
+    fn restrict(&mut self, roots: &[Edge], inputs: &[Edge]) {
+        self.found = vec![None; inputs.len()];
+        let mut oldest = u64::MAX;
+        for edge in inputs {
+            let slot = match edge {
+                Edge::None => continue,
+                Edge::Leaf(t) => self.leaf_slot(t),
+                Edge::Node(n, _) => self.node_slot(n),
+            };
+            oldest = oldest.min(if let Edge::Node(n, _) = edge { n.seq() } else { 0 });
+            let entry = &mut self.entries[slot as usize];
+            entry.captured = true;
+            entry.needed = self.options.accumulate;
+        }
+        let mut order: Vec<(u64, u32)> = Vec::new();
+        let mut stack: Vec<Node> = Vec::new();
+        let reach = |edge: &Edge, stack: &mut Vec<Node>| {
+            if let Edge::Node(n, _) = edge
+                && n.seq() >= oldest
+            {
+                stack.push(n.clone());
+            }
+        };
+        roots.iter().for_each(|r| reach(r, &mut stack));
+        while let Some(n) = stack.pop() {
+            let slot = self.node_slot(&n);
+            if !std::mem::replace(&mut self.entries[slot as usize].seen, true) {
+                order.push((n.seq(), slot));
+                n.edges().iter().for_each(|e| reach(e, &mut stack));
+            }
+        }
+        order.sort_unstable();
+        for (_, slot) in order {
+            let Target::Node(n) = &self.entries[slot as usize].target else { continue };
+            let n = n.clone();
+            let leads = n.edges().iter().any(|e| self.wants(e));
+            self.entries[slot as usize].needed |= leads;
+        }
+    }
+
+    /// True if a gradient that goes along `edge` is of use.
+    #[inline]
+    pub fn wants(&self, edge: &Edge) -> bool {
+        let slot = match edge {
+            Edge::None => return false,
+            _ if self.options.inputs.is_none() => return true,
+            Edge::Leaf(t) => self.known_leaf(t),
+            Edge::Node(n, _) => self.known_node(n),
+        };
+        slot.is_some_and(|s| {
+            let e = &self.entries[s as usize];
+            e.needed || e.captured
+        })
+    }
+
+    /// Adds `grad` to what waits at the end of `edge`.
+    fn send(&mut self, edge: &Edge, grad: Tensor) -> Result<()> {
+        if !self.wants(edge) {
+            return Ok(());
+        }
+        let (slot, output) = match edge {
+            Edge::None => return Ok(()),
+            Edge::Leaf(t) => (self.leaf_slot(t), 0),
+            Edge::Node(n, k) => (self.node_slot(n), *k as usize),
+        };
+        let entry = &mut self.entries[slot as usize];
+        if entry.grads.is_empty()
+            && let Target::Node(n) = &entry.target
+        {
+            self.queue.push((n.seq(), slot));
+        }
+        if entry.grads.len() <= output {
+            entry.grads.resize(output + 1, None);
+        }
+        entry.grads[output] = Some(match entry.grads[output].take() {
+            None => grad,
+            Some(first) => add(first, grad)?,
+        });
+        Ok(())
+    }
+
+    #[inline]
+    fn known_node(&self, n: &Node) -> Option<u32> {
+        let inner = n.inner();
+        if self.outer {
+            (inner.run.get() == self.id).then(|| inner.slot.get())
+        } else {
+            self.map.get(&n.id()).copied()
+        }
+    }
+
+    fn node_slot(&mut self, n: &Node) -> u32 {
+        self.known_node(n).unwrap_or_else(|| {
+            let slot = self.push(Target::Node(n.clone()));
+            if self.outer {
+                n.inner().run.set(self.id);
+                n.inner().slot.set(slot);
+            } else {
+                self.map.insert(n.id(), slot);
+            }
+            slot
+        })
+    }
+
+    #[inline]
+    fn known_leaf(&self, t: &Tensor) -> Option<u32> {
+        if self.outer {
+            t.meta().filter(|m| m.run == self.id).map(|m| m.slot)
+        } else {
+            self.map.get(&t.id()).copied()
+        }
+    }
+
+    fn leaf_slot(&mut self, t: &Tensor) -> u32 {
+        self.known_leaf(t).unwrap_or_else(|| {
+            let slot = self.push(Target::Leaf(t.clone()));
+            if self.outer {
+                let id = self.id;
+                t.with_meta(|m| (m.run, m.slot) = (id, slot));
+            } else {
+                self.map.insert(t.id(), slot);
+            }
+            slot
+        })
+    }
+
+    fn push(&mut self, target: Target) -> u32 {
+        let grads = SmallVec::new();
+        self.entries.push(Entry { target, grads, needed: false, captured: false, seen: false });
+        self.entries.len() as u32 - 1
+    }
+
+    /// Runs one node, whose gradient is complete.
+    fn visit(&mut self, slot: u32) -> Result<()> {
+        let entry = &mut self.entries[slot as usize];
+        let mut grads = std::mem::take(&mut entry.grads);
+        let (needed, captured) = (entry.needed, entry.captured);
+        let Target::Node(node) = &entry.target else { return Ok(()) };
+        let node = node.clone();
+        if let Some(hooks) = node.hooks() {
+            tensor_hooks(hooks, &mut grads)?;
+        }
+        if captured {
+            self.capture(&node, &grads);
+        }
+        if self.options.inputs.is_some() && !needed {
+            return Ok(());
+        }
+        if node.hooks().is_some() {
+            node_hooks(&node.name(), |h| &h.before, &node, None, &mut grads)?;
+        }
+        let mut wanted = 0;
+        for (i, e) in node.edges().iter().enumerate() {
+            if self.wants(e) {
+                wanted |= bit(i);
+            }
+        }
+        let mut out = vjp::Grads::new();
+        if wanted != 0 && grads.iter().any(Option::is_some) {
+            out = vjp::apply(&node, &grads, wanted)?;
+        }
+        if node.hooks().is_some() {
+            out.resize(node.edges().len(), None);
+            node_hooks(&node.name(), |h| &h.after, &node, Some(&grads), &mut out)?;
+        }
+        drop(grads);
+        for (i, g) in out.into_iter().enumerate() {
+            if let Some(g) = g
+                && wanted & bit(i) != 0
+            {
+                self.send(&node.edges()[i], g)?;
+            }
+        }
+        if !self.options.retain_graph {
+            node.release();
+        }
+        self.settle(node.edges())
+    }
+
+    /// Keeps gradients that are asked for as they arrive at their node.
+    fn capture(&mut self, node: &Node, grads: &Slots) {
+        for (input, found) in self.options.inputs.unwrap_or_default().iter().zip(&mut self.found) {
+            if let Edge::Node(n, k) = input
+                && n.same(node)
+            {
+                *found = grads.get(*k as usize).cloned().flatten();
+            }
+        }
+    }
+
+    /// Runs the leaves with hooks that no other node will send to, after `edges` were served.
+    fn settle(&mut self, edges: &[Edge]) -> Result<()> {
+        for edge in edges {
+            if let Edge::Leaf(t) = edge
+                && t.leaf_hooks().is_some()
+                && self.wants(edge)
+                && self.last_use(t)
+            {
+                let slot = self.leaf_slot(t) as usize;
+                if let Some(Some(g)) = self.entries[slot].grads.pop() {
+                    self.serve(t, g)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn last_use(&mut self, t: &Tensor) -> bool {
+        let mut leaves = std::mem::take(&mut self.leaves);
+        let last = leaves.used(t, self);
+        self.leaves = leaves;
+        last
+    }
+
+    /// Hands a leaf its gradient.
+    fn serve(&mut self, t: &Tensor, g: Tensor) -> Result<()> {
+        let mut grads: Slots = SmallVec::from_elem(Some(g), 1);
+        if let Some(hooks) = t.leaf_hooks() {
+            tensor_hooks(hooks, &mut grads)?;
+        }
+        for (input, found) in self.options.inputs.unwrap_or_default().iter().zip(&mut self.found) {
+            if let Edge::Leaf(leaf) = input
+                && leaf.same(t)
+            {
+                found.clone_from(&grads[0]);
+            }
+        }
+        if self.options.inputs.is_some() && !self.options.accumulate {
+            return Ok(());
+        }
+        // A copy of the list: a hook may change it.
+        let list = |pick: fn(&Hooks) -> &Vec<Rc<dyn NodeHook>>| {
+            t.leaf_hooks().map(|h| pick(h).clone()).unwrap_or_default()
+        };
+        let name = "torch::autograd::AccumulateGrad";
+        run_list(name, &list(|h| &h.before), None, &mut grads)?;
+        let after = list(|h| &h.after);
+        if let Some(g) = grads[0].take() {
+            if !after.is_empty() {
+                grads[0] = Some(g.clone());
+            }
+            accumulate(t, g)?;
+        }
+        let called = t.leaf_hooks().map(|h| h.accumulated.clone()).unwrap_or_default();
+        for hook in called.iter().filter(|h| !h.removed()) {
+            hook.call(t)?;
+        }
+        run_list(name, &after, Some(&grads), &mut Slots::new())
+    }
+
+    /// Hands the other leaves their gradients, evaluating all that is deferred in shared passes.
+    fn finish(mut self) -> Result<Vec<Option<Tensor>>> {
+        let mut leaves = Vec::new();
+        for e in &mut self.entries {
+            if let (Target::Leaf(t), Some(Some(g))) = (&e.target, e.grads.pop()) {
+                leaves.push((t.clone(), g));
+            }
+        }
+        evaluate(leaves.iter().map(|l| &l.1).chain(self.found.iter().flatten()))?;
+        for (t, g) in leaves {
+            self.serve(&t, g)?;
+        }
+        Ok(self.found)
+    }
+}
+
+/// Hooks and `retain_grad` of the tensors that a node made.
+fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
+    // Copies of the lists: a hook may change them.
+    let (called, retained) = (hooks.tensor.clone(), hooks.retained.clone());
+    for (output, hook) in called.iter().filter(|h| !h.1.removed()) {
+        if let Some(Some(g)) = grads.get_mut(*output as usize) {
+            call_hook(g, &**hook)?;
+        }
+    }
+    for (output, id) in retained {
+        if let Some(Some(g)) = grads.get(output as usize) {
+            // A tensor takes itself off the list when it is dropped, so the id is alive.
+            keep(&views::tensor_from_id(id), g)?;
+        }
+    }
+    Ok(())
+}
+
+fn call_hook(g: &mut Tensor, hook: &dyn Hook) -> Result<()> {
+    let Some(new) = hook.call(g)? else { return Ok(()) };
+    if new.dtype() != g.dtype() {
+        bail!(
+            Runtime,
+            "hook '{}' has changed the type of value (was {} got {})",
+            hook.name(),
+            g.dtype().tensor_name(),
+            new.dtype().tensor_name()
+        );
+    }
+    if new.shape() != g.shape() {
+        bail!(Runtime, "hook '{}' has changed the size of value", hook.name());
+    }
+    *g = new;
+    Ok(())
+}
+
+fn node_hooks(
+    name: &str,
+    pick: fn(&Hooks) -> &Vec<Rc<dyn NodeHook>>,
+    node: &Node,
+    outputs: Option<&Slots>,
+    grads: &mut SmallVec<impl smallvec::Array<Item = Option<Tensor>>>,
+) -> Result<()> {
+    let list = node.hooks().map(|h| pick(h).clone()).unwrap_or_default();
+    run_list(name, &list, outputs, grads)
+}
+
+/// Calls node hooks; each may replace `grads`. `outputs` is given to those that run afterwards.
+fn run_list(
+    name: &str,
+    list: &[Rc<dyn NodeHook>],
+    outputs: Option<&Slots>,
+    grads: &mut SmallVec<impl smallvec::Array<Item = Option<Tensor>>>,
+) -> Result<()> {
+    for hook in list.iter().filter(|h| !h.removed()) {
+        let new = match outputs {
+            None => hook.call(None, grads)?,
+            Some(outputs) => hook.call(Some(grads), outputs)?,
+        };
+        let Some(new) = new else { continue };
+        if new.len() != grads.len() {
+            bail!(
+                Runtime,
+                "hook '{name}' has returned an incorrect number of values (got {}, but expected {})",
+                new.len(),
+                grads.len()
+            );
+        }
+        grads.clear();
+        grads.extend(new);
+    }
+    Ok(())
+}
