@@ -3,13 +3,17 @@
 use crate::lazy;
 use crate::op::{Block, Id, Pointwise, Rule};
 use crate::promote::{Promotion, can_cast, default_dtype};
-use crate::shape::{Layout, Shape, Strides, broadcast, broadcast_strides, contiguous_strides};
-use crate::{DType, Result, Scalar, Storage, Tensor, Value, bail, record};
+use crate::shape::{Shape, Strides, broadcast, broadcast_strides, contiguous_strides};
+use crate::{DType, Result, Scalar, Tensor, Value, bail, record};
 use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
 use wengert_kernels::program::{self, Program, Step};
 
+mod small;
 mod special;
+
+pub(crate) use small::{MOST, Rows, as_rows, spread_few, sum_few};
+use small::{binary_fast, number_fast, unary_fast};
 
 /// An input of a pointwise operation.
 #[derive(Clone, Copy)]
@@ -171,7 +175,7 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
     let p = block(id);
     let fast = match args {
         [Operand::Tensor(a), Operand::Tensor(b)] => binary_fast(id, p, a, b)?,
-        [Operand::Tensor(a), Operand::Number(n)] => number_fast(id, p, a, *n)?,
+        [Operand::Tensor(a), Operand::Number(n)] => number_fast(id, p, a, args, *n)?,
         [Operand::Tensor(a)] => unary_fast(p, a)?,
         _ => None,
     };
@@ -208,99 +212,11 @@ pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     call(id, &args)
 }
 
-/// Two small row-major tensors of one shape and dtype: straight to the kernel.
-#[inline]
-fn binary_fast(id: Id, p: &Pointwise, a: &Tensor, b: &Tensor) -> Result<Option<Tensor>> {
-    let (la, lb) = (a.layout(), b.layout());
-    let d = a.dtype();
-    let fits = d == b.dtype()
-        && la.numel < lazy::MIN
-        && la.contiguous
-        && lb.contiguous
-        && la.shape == lb.shape
-        && !(a.storage().is_pending() || b.storage().is_pending());
-    if !fits || matches!(p.dtype, Rule::Mask | Rule::Truth) || (d.is_int() && special::divides(id))
-    {
-        return Ok(None);
-    }
-    let out_dtype = result_dtype(p.dtype, d);
-    let same_type = out_dtype == d || p.dtype == Rule::Compare;
-    let Some(kernel) = p.forward.get(d).filter(|_| same_type) else { return Ok(None) };
-    let layout = Layout {
-        shape: la.shape.clone(),
-        strides: lb.strides.clone(),
-        offset: 0,
-        numel: la.numel,
-        contiguous: true,
-    };
-    let out = Tensor::from_parts(Storage::new(la.numel * out_dtype.size())?, layout, out_dtype);
-    let (x, y) = (a.ready_ptr(), b.ready_ptr());
-    // SAFETY: all three hold `numel` elements in a row, of the dtype the kernel is for.
-    unsafe { kernel(out.ready_ptr(), &[x, y, x], la.numel) };
-    Ok(Some(out))
-}
-
-/// True for a small row-major tensor of floats that is not pending.
-#[inline]
-fn plain_floats(t: &Tensor) -> bool {
-    let l = t.layout();
-    l.contiguous
-        && l.numel < lazy::MIN
-        && matches!(t.dtype(), DType::F32 | DType::F64)
-        && !t.storage().is_pending()
-}
-
-/// A fresh tensor like the row-major `a`, of another dtype.
-#[inline]
-fn rows_like(a: &Tensor, dtype: DType) -> Result<Tensor> {
-    let l = a.layout();
-    let layout = Layout {
-        shape: l.shape.clone(),
-        strides: l.strides.clone(),
-        offset: 0,
-        numel: l.numel,
-        contiguous: true,
-    };
-    Ok(Tensor::from_parts(Storage::new(l.numel * dtype.size())?, layout, dtype))
-}
-
-/// One small row-major tensor of floats: straight to the kernel.
-#[inline]
-fn unary_fast(p: &Pointwise, a: &Tensor) -> Result<Option<Tensor>> {
-    if !plain_floats(a) || p.dtype == Rule::Truth {
-        return Ok(None);
-    }
-    let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
-    let out = rows_like(a, result_dtype(p.dtype, a.dtype()))?;
-    let x = a.ready_ptr();
-    // SAFETY: both hold `numel` elements in a row, of the dtypes the kernel is for.
-    unsafe { kernel(out.ready_ptr(), &[x, x, x], a.numel()) };
-    Ok(Some(out))
-}
-
-/// A small row-major tensor of floats and a number.
-#[inline]
-fn number_fast(id: Id, p: &Pointwise, a: &Tensor, n: Scalar) -> Result<Option<Tensor>> {
-    const MOST: usize = 64;
-    let special = id == Id::POW_NUMBER || matches!(p.dtype, Rule::Truth | Rule::Mask);
-    if !plain_floats(a) || a.numel() > MOST || special {
-        return Ok(None);
-    }
-    let Some(kernel) = p.forward.get(a.dtype()) else { return Ok(None) };
-    let out = rows_like(a, result_dtype(p.dtype, a.dtype()))?;
-    let mut same = [0f64; MOST];
-    let b = same.as_mut_ptr().cast::<u8>();
-    let x = a.ready_ptr();
-    // SAFETY: `b` has room for 64 elements of up to 8 bytes; the rest as in `unary_fast`.
-    unsafe {
-        wengert_kernels::pointwise::fill(a.dtype().size(), b, &n.bytes(a.dtype()), a.numel());
-        kernel(out.ready_ptr(), &[x, b, b], a.numel());
-    }
-    Ok(Some(out))
-}
-
 /// Runs an operation now into fresh memory.
 pub(crate) fn evaluate(p: &Pointwise, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
+    if let Some(out) = small::few(p, plan, args)? {
+        return Ok(out);
+    }
     let strides = out_strides(&plan.shape, args);
     let out = Tensor::empty_strided(plan.shape.clone(), strides, plan.out)?;
     evaluate_into(p, plan, args, &out)?;

@@ -9,7 +9,7 @@ pub type Shape = SmallVec<[usize; 4]>;
 pub type Strides = SmallVec<[isize; 4]>;
 
 /// Where the elements of a tensor lie in its storage.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Layout {
     pub shape: Shape,
     pub strides: Strides,
@@ -19,7 +19,25 @@ pub struct Layout {
     pub contiguous: bool,
 }
 
+impl Clone for Layout {
+    /// By copying slices: a SmallVec's own clone goes element by element.
+    #[inline]
+    fn clone(&self) -> Layout {
+        Layout {
+            shape: Shape::from_slice(&self.shape),
+            strides: Strides::from_slice(&self.strides),
+            ..*self
+        }
+    }
+}
+
 impl Layout {
+    /// The same layout from another offset.
+    pub(crate) fn at(mut self, offset: isize) -> Layout {
+        self.offset = offset;
+        self
+    }
+
     /// Row-major, from the start of the storage.
     #[inline]
     pub fn contiguous(shape: &[usize]) -> Layout {

@@ -52,10 +52,16 @@ pub enum Saved {
 }
 
 /// Shape and dtype of a tensor that need not be alive.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Meta {
     pub shape: Shape,
     pub dtype: DType,
+}
+
+impl Clone for Meta {
+    fn clone(&self) -> Meta {
+        Meta { shape: Shape::from_slice(&self.shape), dtype: self.dtype }
+    }
 }
 
 impl From<&Tensor> for Meta {

@@ -4,20 +4,15 @@
 use crate::formula::{Action, Formula, Vjp, X, bit};
 use crate::mode::grad_enabled;
 use crate::op::{Cx, Id, Rule};
-use crate::pointwise::{Builder, Operand, block};
-use crate::shape::Layout;
-use crate::sync::guarded;
+use crate::pointwise::{Operand, block};
 use crate::tape::{Info, Node, Saved};
-use crate::{DType, Result, Scalar, Storage, Tensor, Value, bail, ops};
+use crate::{DType, Result, Scalar, Tensor, Value, bail, ops};
 use smallvec::SmallVec;
-use std::rc::Rc;
-use wengert_kernels::program::{self, Program};
+
+mod small;
 
 /// One gradient per input of a node.
 pub type Grads = SmallVec<[Option<Tensor>; 2]>;
-
-/// Work of at most this many elements runs from the cache of compiled formulas.
-const SMALL: usize = 64;
 
 /// A value while a formula runs.
 #[derive(Clone)]
@@ -38,11 +33,13 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         node.check_not_released()?;
     }
     if let [Some(g)] = grads
-        && node.info().is_none()
         && formula.pointwise
         && !grad_enabled()
-        && let Some(out) = small(node, formula, g, wanted)?
+        && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
+        if let Some(info) = node.info() {
+            fit(&Cx::of(info, wanted), &mut out)?;
+        }
         return Ok(out);
     }
     let empty = Info::default();
@@ -255,151 +252,5 @@ fn fold(id: Id, args: &[Val]) -> Scalar {
     match p.dtype {
         Rule::Compare | Rule::Truth => Scalar::Bool(out[0] != 0),
         _ => Scalar::Float(f64::from_le_bytes(out)),
-    }
-}
-
-/// A formula compiled for one dtype and one set of wanted gradients.
-struct Compiled {
-    program: Program,
-    loads: SmallVec<[X; 6]>,
-    /// Inputs whose gradient is the value of a register, in order.
-    targets: SmallVec<[u8; 3]>,
-}
-
-guarded!(compiled: Vec<Option<Option<Rc<Compiled>>>> = Vec::new());
-
-fn lookup(id: Id, formula: &Formula, dtype: DType, wanted: u32) -> Option<Rc<Compiled>> {
-    let at = (id.0 as usize * 2 + (dtype == DType::F64) as usize) * 8 + (wanted & 7) as usize;
-    if let Some(hit) = compiled(|c| c.get(at).cloned().flatten()) {
-        return hit;
-    }
-    let made = compile(formula, dtype, wanted).map(Rc::new);
-    compiled(|c| {
-        if c.len() <= at {
-            c.resize(at + 1, None);
-        }
-        c[at] = Some(made.clone());
-    });
-    made
-}
-
-fn compile(formula: &Formula, dtype: DType, wanted: u32) -> Option<Compiled> {
-    let needed = formula.steps_for(wanted);
-    let mut builder = Builder::new();
-    builder.program.element = dtype.size();
-    let mut loads: SmallVec<[X; 6]> = SmallVec::new();
-    let mut load = |x: X, b: &mut Builder| {
-        if !matches!(x, X::Step(_) | X::None) && !loads.contains(&x) {
-            loads.push(x);
-            b.program.inputs += 1;
-            b.program.registers += 1;
-        }
-    };
-    for (i, s) in formula.steps.iter().enumerate() {
-        if needed & (1 << i) != 0 {
-            s.args.iter().for_each(|&a| load(a, &mut builder));
-        }
-    }
-    let mut targets = SmallVec::new();
-    for i in 0..formula.grads.len() {
-        if wanted & bit(i) != 0 {
-            load(formula.grads[i], &mut builder);
-        }
-    }
-    let mut regs = vec![0u16; formula.steps.len()];
-    let mut types = vec![dtype; formula.steps.len()];
-    for (i, s) in formula.steps.iter().enumerate() {
-        if needed & (1 << i) == 0 {
-            continue;
-        }
-        let Action::Pointwise(id) = s.action else { return None };
-        let p = block(id);
-        p.forward.get(if p.dtype == Rule::Truth { DType::Bool } else { dtype })?;
-        let compute = if p.dtype == Rule::Truth { DType::Bool } else { dtype };
-        let mut args: SmallVec<[u16; 3]> = SmallVec::new();
-        for (k, &a) in s.args.iter().enumerate() {
-            let (reg, has) = match a {
-                X::Step(n) => (regs[n as usize], types[n as usize]),
-                x => (loads.iter().position(|&l| l == x)? as u16, dtype),
-            };
-            args.push(builder.convert(reg, has, crate::pointwise::arg_dtype(p.dtype, k, compute)));
-        }
-        regs[i] = builder.op(p, compute, &args);
-        types[i] = if matches!(p.dtype, Rule::Compare | Rule::Truth) { DType::Bool } else { dtype };
-    }
-    for (i, &g) in formula.grads.iter().enumerate() {
-        if wanted & bit(i) == 0 {
-            continue;
-        }
-        let reg = match g {
-            X::Step(n) if types[n as usize] == dtype => regs[n as usize],
-            X::Step(_) => return None,
-            X::None | X::Grad(_) => continue,
-            x => loads.iter().position(|&l| l == x)? as u16,
-        };
-        builder.program.results.push(reg);
-        targets.push(i as u8);
-    }
-    if builder.program.registers > 32 {
-        return None;
-    }
-    Some(Compiled { program: builder.program, loads, targets })
-}
-
-/// One pass for few elements, if all that takes part is row-major, of one shape and dtype.
-fn small(node: &Node, formula: &Formula, g: &Tensor, wanted: u32) -> Result<Option<Grads>> {
-    let n = g.numel();
-    let dtype = g.dtype();
-    let fits = |t: &Tensor| {
-        t.is_contiguous()
-            && t.dtype() == dtype
-            && t.shape() == g.shape()
-            && !t.storage().is_pending()
-    };
-    if n > SMALL || !matches!(dtype, DType::F32 | DType::F64) || !fits(g) {
-        return Ok(None);
-    }
-    let Some(c) = lookup(node.op(), formula, dtype, wanted) else { return Ok(None) };
-    let mut inputs: SmallVec<[program::Small; 6]> = SmallVec::new();
-    let mut held: SmallVec<[Tensor; 3]> = SmallVec::new();
-    for &x in &c.loads {
-        inputs.push(match x {
-            X::Grad(_) => program::Small::Memory(g.ready_ptr()),
-            X::Lit(v) => program::Small::Number(Scalar::Float(v).bytes(dtype)),
-            x => match unpack(node, x)? {
-                Val::Number(s) => program::Small::Number(s.bytes(dtype)),
-                Val::Tensor(t) if fits(&t) => {
-                    let ptr = t.ready_ptr();
-                    held.push(t);
-                    program::Small::Memory(ptr)
-                }
-                _ => return Ok(None),
-            },
-        });
-    }
-    let mut out: Grads = (0..node.edges().len()).map(|_| None).collect();
-    let mut outputs: SmallVec<[*mut u8; 3]> = SmallVec::new();
-    for &i in &c.targets {
-        let storage = Storage::new(n * dtype.size())?;
-        let t = Tensor::from_parts(storage, g.layout().clone().at(0), dtype);
-        outputs.push(t.ready_ptr());
-        out[i as usize] = Some(t);
-    }
-    // SAFETY: every pointer holds `n` elements of `dtype` in a row, `held` keeps the inputs alive,
-    // and the outputs are fresh.
-    unsafe { program::run_small(&c.program, n, dtype.size(), &inputs, &outputs) };
-    for (i, &x) in formula.grads.iter().enumerate() {
-        if wanted & bit(i) != 0 && matches!(x, X::Grad(_)) {
-            out[i] = Some(g.clone());
-        }
-    }
-    Ok(Some(out))
-}
-
-impl Layout {
-    /// The same layout from another offset.
-    pub(crate) fn at(mut self, offset: isize) -> Layout {
-        self.offset = offset;
-        self
     }
 }

@@ -26,6 +26,8 @@ pub(super) type Slots = SmallVec<[Option<Tensor>; 1]>;
 pub(super) enum Target {
     Node(Node),
     Leaf(Tensor),
+    /// A node that has run: the slot is free.
+    Nobody,
 }
 
 pub(super) struct Entry {
@@ -45,6 +47,8 @@ pub(super) struct Run<'a> {
     outer: bool,
     map: HashMap<usize, u32>,
     pub entries: Vec<Entry>,
+    /// Slots of nodes that have run: a chain needs few, which stay in the cache.
+    free: Vec<u32>,
     pub queue: BinaryHeap<(u64, u32)>,
     options: Options<'a>,
     /// With `inputs`: the gradients found, one per input.
@@ -80,6 +84,7 @@ pub(super) fn run(
             outer,
             map: HashMap::new(),
             entries: Vec::new(),
+            free: Vec::new(),
             queue: BinaryHeap::new(),
             options,
             found: Vec::new(),
@@ -233,7 +238,12 @@ impl Run<'_> {
 
     fn push(&mut self, target: Target) -> u32 {
         let grads = SmallVec::new();
-        self.entries.push(Entry { target, grads, needed: false, captured: false, seen: false });
+        let entry = Entry { target, grads, needed: false, captured: false, seen: false };
+        if let Some(slot) = self.free.pop() {
+            self.entries[slot as usize] = entry;
+            return slot;
+        }
+        self.entries.push(entry);
         self.entries.len() as u32 - 1
     }
 
@@ -242,8 +252,10 @@ impl Run<'_> {
         let entry = &mut self.entries[slot as usize];
         let mut grads = std::mem::take(&mut entry.grads);
         let (needed, captured) = (entry.needed, entry.captured);
-        let Target::Node(node) = &entry.target else { return Ok(()) };
-        let node = node.clone();
+        let Target::Node(node) = std::mem::replace(&mut entry.target, Target::Nobody) else {
+            return Ok(());
+        };
+        self.free.push(slot);
         if let Some(hooks) = node.hooks() {
             tensor_hooks(hooks, &mut grads)?;
         }

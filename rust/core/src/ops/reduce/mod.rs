@@ -7,8 +7,10 @@ pub(crate) mod product;
 pub(crate) mod truth;
 
 use crate::formula::{Vjp, X};
+use crate::mode::grad_enabled;
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
+use crate::pointwise::{MOST, spread_few, sum_few};
 use crate::shape::{Shape, wrap_dims};
 use crate::value::Args;
 use crate::{DType, Result, Tensor, Value, bail, lazy};
@@ -132,7 +134,12 @@ fn with_dims(cx: &Cx, t: &Tensor) -> Result<Tensor> {
 
 /// `g` expanded over the reduced dimensions.
 fn unreduce(cx: &Cx, g: &[&Tensor]) -> Result<Tensor> {
-    with_dims(cx, g[0])?.expand(&cx.input(0).shape)
+    let shape = &cx.input(0).shape;
+    let few = shape.iter().product::<usize>() <= MOST && !grad_enabled();
+    if few && g[0].ndim() == 0 {
+        return spread_few(g[0], shape);
+    }
+    with_dims(cx, g[0])?.expand(shape)
 }
 
 /// How many elements each result was made of, as a factor.
@@ -230,6 +237,12 @@ pub(crate) const MEAN_DIM: Structured = Structured {
 pub(crate) fn sum_to(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
     if t.shape() == shape {
         return Ok(t.clone());
+    }
+    if t.numel() <= MOST
+        && !grad_enabled()
+        && let Some(sum) = sum_few(t, shape)?
+    {
+        return Ok(sum);
     }
     let lead = t.ndim() - shape.len();
     let dims: SmallVec<[i64; 4]> = (0..t.ndim())
