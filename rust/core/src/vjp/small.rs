@@ -1,5 +1,5 @@
-//! Derivatives of few elements: a formula compiled for a dtype and a set of wanted gradients runs in
-//! one pass, on the stack.
+//! Derivatives of few elements: a formula compiled for a dtype and a set of wanted gradients runs
+//! in one pass, on the stack.
 
 use super::{Grads, Val, unpack};
 use crate::formula::{Action, Formula, X, bit};
