@@ -3,14 +3,16 @@
 use crate::lazy;
 use crate::op::{Block, Id, Pointwise, Rule};
 use crate::promote::{Promotion, can_cast, default_dtype};
-use crate::shape::{Shape, Strides, broadcast, broadcast_strides, contiguous_strides};
+use crate::shape::{
+    Shape, Strides, broadcast, broadcast_strides, check_output, contiguous_strides,
+};
 use crate::{DType, Result, Scalar, Tensor, Value, bail, record};
 use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
 use wengert_kernels::program::{self, Program, Step};
 
 mod small;
-mod special;
+pub(crate) mod special;
 
 pub(crate) use small::{MOST, Rows, as_rows, spread_few, sum_few};
 use small::{binary_fast, number_fast, unary_fast};
@@ -140,26 +142,13 @@ pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
     }
     let promoted = promotion.result();
     let compute = compute_dtype(p.dtype, promoted);
-    check(id, p, promoted, compute)?;
-    if compute.is_int() {
-        special::check_integers(id, args, &shape)?;
-    }
+    special::check_operands(id, p.dtype, args)?;
+    check(id, p, compute)?;
+    special::check_values(id, args, compute, &shape)?;
     Ok(Plan { compute, out: result_dtype(p.dtype, promoted), shape })
 }
 
-fn check(id: Id, p: &Pointwise, promoted: DType, compute: DType) -> Result<()> {
-    if p.dtype == Rule::PromoteNoBool && promoted == DType::Bool {
-        if id == Id::NEG {
-            bail!(
-                Runtime,
-                "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
-            );
-        }
-        bail!(
-            Runtime,
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
-        );
-    }
+fn check(id: Id, p: &Pointwise, compute: DType) -> Result<()> {
     if id == Id::RELU && compute == DType::Bool {
         bail!(Runtime, "Boolean inputs not supported for relu");
     }
@@ -399,16 +388,9 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
     let Some(Operand::Tensor(x)) = args.first() else {
         bail!(Type, "{}_ needs a tensor to write to", id.name());
     };
-    record::check_in_place(x, args.iter().filter_map(Operand::tensor))?;
+    record::check_in_place(id, x, args.iter().filter_map(Operand::tensor))?;
     let plan = plan(id, p, args)?;
-    if plan.shape.as_slice() != x.shape() {
-        bail!(
-            Runtime,
-            "output with shape {} doesn't match the broadcast shape {}",
-            crate::shape::show(x.shape()),
-            crate::shape::show(&plan.shape)
-        );
-    }
+    check_output(x.shape(), &plan.shape)?;
     if !can_cast(plan.out, x.dtype()) {
         bail!(
             Runtime,
@@ -438,11 +420,11 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
 /// PyTorch's, for shapes that do not broadcast and for in-place writes it forbids.
 pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     let args = [Operand::Tensor(x), value];
-    record::check_in_place(x, args.iter().filter_map(Operand::tensor))?;
+    record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?;
     let before = record::InPlace::prepare(Id::COPY, &args)?;
     match value {
         Operand::Tensor(v) => x.copy_raw(v)?,
-        Operand::Number(n) => x.fill_raw(n)?,
+        Operand::Number(n) => x.fill_raw(special::fitting(n, x.dtype())?)?,
     }
     before.finish(x)?;
     Ok(x.clone())

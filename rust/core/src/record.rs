@@ -5,9 +5,10 @@ use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
 use crate::pointwise::Operand;
 use crate::promote::can_cast;
+use crate::shape::check_output;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
-use crate::{Result, Tensor, Value, bail, views};
+use crate::{Result, Tensor, Value, bail, overlap, views};
 use smallvec::SmallVec;
 
 /// Where the gradient of `t` goes.
@@ -173,23 +174,35 @@ fn without_tensor(v: &Value) -> Value {
     }
 }
 
-/// PyTorch's refusals of an in-place write to `x`, given all tensors that take part.
+/// PyTorch's refusals of an in-place write of operation `id` to `x`, given all tensors that take
+/// part (`x` among them).
 pub(crate) fn check_in_place<'a>(
+    id: Id,
     x: &Tensor,
-    mut inputs: impl Iterator<Item = &'a Tensor>,
+    inputs: impl Iterator<Item = &'a Tensor> + Clone,
 ) -> Result<()> {
     if grad_enabled() {
-        let recorded = inputs.any(Tensor::requires_grad);
+        let recorded = inputs.clone().any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
     }
-    if x.layout().shape.iter().zip(&x.layout().strides).any(|(&n, &s)| n > 1 && s == 0) {
-        bail!(
-            Runtime,
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
-        );
+    if !WRITE_ANYWHERE.contains(&id) {
+        overlap::check_inside(x.layout())?;
+    }
+    for t in inputs {
+        overlap::check_between(x, t)?;
     }
     Ok(())
 }
+
+/// Operations whose in-place forms PyTorch allows on expanded tensors.
+const WRITE_ANYWHERE: [Id; 6] = [
+    Id::FILL_IN_PLACE,
+    Id::ZERO_IN_PLACE,
+    Id::MASKED_FILL,
+    Id::MASKED_FILL_TENSOR,
+    Id::TRIL,
+    Id::TRIU,
+];
 
 /// An in-place call being recorded: what has to be kept from before the write.
 pub(crate) struct InPlace<'a> {
@@ -239,7 +252,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         bail!(Type, "{}_ needs a tensor to write to", id.name());
     };
     let slots = tensor_slots(args);
-    check_in_place(x, slots.iter().flatten().copied())?;
+    check_in_place(id, x, slots.iter().flatten().copied())?;
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
     let history = edge_of(x);
     let mut args = args.to_vec();
@@ -270,14 +283,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
 }
 
 fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
-    if out.shape() != x.shape() {
-        bail!(
-            Runtime,
-            "output with shape {} doesn't match the broadcast shape {}",
-            crate::shape::show(x.shape()),
-            crate::shape::show(out.shape())
-        );
-    }
+    check_output(x.shape(), out.shape())?;
     if !can_cast(out.dtype(), x.dtype()) {
         bail!(
             Runtime,

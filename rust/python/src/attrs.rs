@@ -103,12 +103,9 @@ fn grad_of(t: &Tensor) -> Result<Obj, Raised> {
 
 unsafe extern "C" fn set_requires_grad(o: Obj, v: Obj, _: *mut c_void) -> c_int {
     slot(|| {
-        if v.is_null() {
-            return Err(err!(Attribute, "requires_grad cannot be deleted").into());
-        }
         // SAFETY: live objects under the GIL.
         let on = unsafe {
-            if ffi::PyBool_Check(v) == 0 {
+            if v.is_null() || ffi::PyBool_Check(v) == 0 {
                 return Err(err!(Runtime, "requires_grad must be a bool").into());
             }
             v == ffi::Py_True()

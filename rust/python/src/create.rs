@@ -489,7 +489,9 @@ fn get_default_dtype(py: Python<'_>) -> PyResult<Py<PyAny>> {
 fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
     match dtype_of(d.as_ptr()) {
         Some(d) => py_result(wengert::promote::set_default_dtype(d)),
-        None => Err(pyo3::exceptions::PyTypeError::new_err("invalid dtype object")),
+        None => Err(pyo3::exceptions::PyTypeError::new_err(
+            "invalid dtype object: only floating-point types are supported as the default type",
+        )),
     }
 }
 

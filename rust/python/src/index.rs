@@ -1,6 +1,7 @@
 //! `x[...]` and `x[...] = v`: ints, slices, `None` and `...`, as views.
 
 use crate::errors::{Raised, slot};
+use crate::methods::type_name;
 use crate::number::scalar_of;
 use crate::object::{known, tensor_ref, wrap};
 use pyo3::ffi;
@@ -33,6 +34,15 @@ fn int_of(o: Obj) -> Result<i64, Raised> {
     }
 }
 
+/// An end of a slice: an int too large for 64 bits counts as the largest.
+unsafe fn clamped(o: Obj) -> Result<i64, Raised> {
+    // SAFETY: a live object under the GIL.
+    unsafe {
+        let v = ffi::PyNumber_AsSsize_t(o, null_mut());
+        if v == -1 && !ffi::PyErr_Occurred().is_null() { Err(Raised) } else { Ok(v as i64) }
+    }
+}
+
 /// An item of an index, or None if it needs advanced indexing.
 fn item(o: Obj) -> Result<Option<Item>, Raised> {
     // SAFETY: a live object under the GIL.
@@ -43,7 +53,14 @@ fn item(o: Obj) -> Result<Option<Item>, Raised> {
         if ffi::PySlice_Check(o) != 0 {
             let s = o.cast::<ffi::PySliceObject>();
             let part = |p: Obj| -> Result<Option<i64>, Raised> {
-                if p == ffi::Py_None() { Ok(None) } else { int_of(p).map(Some) }
+                if p == ffi::Py_None() {
+                    return Ok(None);
+                }
+                if ffi::PyIndex_Check(p) == 0 {
+                    let text = "slice indices must be integers or None or have an __index__ method";
+                    return Err(err!(Type, "{text}").into());
+                }
+                clamped(p).map(Some)
             };
             let step = part((*s).step)?.unwrap_or(1);
             return Ok(Some(Item::Slice {
@@ -91,7 +108,10 @@ fn items(index: Obj) -> Result<Option<Vec<Item>>, Raised> {
 /// The view that basic items select.
 fn view(t: &Tensor, items: &[Item]) -> wengert::Result<Tensor> {
     let used = items.iter().filter(|i| matches!(i, Item::Int(_) | Item::Slice { .. })).count();
-    if t.ndim() == 0 && items.iter().any(|i| matches!(i, Item::Int(_))) {
+    if let (0, [Item::Slice { .. }]) = (t.ndim(), items) {
+        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor."));
+    }
+    if let (0, [Item::Int(_)]) = (t.ndim(), items) {
         return Err(err!(
             Index,
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
@@ -101,7 +121,8 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<Tensor> {
         return Err(err!(Index, "too many indices for tensor of dimension {}", t.ndim()));
     }
     let mut out = t.clone();
-    let mut dim = 0i64;
+    // The dimension of `out`, and the ints before: errors count those as dimensions.
+    let (mut dim, mut gone) = (0i64, 0);
     for it in items {
         match it {
             Item::Int(i) => {
@@ -109,10 +130,12 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<Tensor> {
                 if *i < -n || *i >= n {
                     return Err(err!(
                         Index,
-                        "index {i} is out of bounds for dimension {dim} with size {n}"
+                        "index {i} is out of bounds for dimension {} with size {n}",
+                        dim + gone
                     ));
                 }
                 out = out.select(dim, *i)?;
+                gone += 1;
             }
             Item::Slice { start, stop, step } => {
                 if start.is_some() || stop.is_some() || *step != 1 {
@@ -146,7 +169,7 @@ pub unsafe extern "C" fn set(o: Obj, index: Obj, value: Obj) -> c_int {
         // SAFETY: a slot of the type: `o` is a tensor.
         let t = unsafe { known(o) };
         if value.is_null() {
-            return Err(err!(Type, "'Tensor' object doesn't support item deletion").into());
+            return Err(err!(Type, "Tensor does not support deleting items").into());
         }
         let Some(items) = items(index)? else {
             let none = advanced("_setitem", o, index, value)?;
@@ -159,12 +182,8 @@ pub unsafe extern "C" fn set(o: Obj, index: Obj, value: Obj) -> c_int {
             (Some(v), _) => Operand::Tensor(v),
             (None, Some(s)) => Operand::Number(s?),
             (None, None) => {
-                let made = crate::call_python("wengert._tensor", "as_value", &[value])?;
-                let r = tensor_ref(made).map(|v| assign(&part, Operand::Tensor(v)));
-                // SAFETY: a new reference, not used any more.
-                unsafe { ffi::Py_DECREF(made) };
-                r.unwrap_or_else(|| Err(err!(Type, "can't assign this to a Tensor")))?;
-                return Ok(0);
+                let (kind, class) = (type_name(value), t.dtype().tensor_name());
+                return Err(err!(Type, "can't assign a {kind} to a {class}").into());
             }
         };
         assign(&part, source)?;
@@ -181,15 +200,7 @@ fn assign(part: &Tensor, value: Operand) -> wengert::Result<()> {
     while v.ndim() > part.ndim() && v.shape()[0] == 1 {
         v = v.select(0, 0)?;
     }
-    if !wengert::shape::expandable(v.shape(), part.shape()) {
-        return Err(err!(
-            Runtime,
-            "shape mismatch: value tensor of shape {} cannot be broadcast to indexing result of shape {}",
-            wengert::shape::show(v.shape()),
-            wengert::shape::show(part.shape())
-        ));
-    }
-    pointwise::assign(part, Operand::Tensor(&v)).map(drop)
+    pointwise::assign(part, Operand::Tensor(&v.expand(part.shape())?)).map(drop)
 }
 
 /// Indices with tensors, lists or masks.

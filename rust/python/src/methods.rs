@@ -51,13 +51,11 @@ impl<'a> Given<'a> {
     fn take<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Obj>; N], Raised> {
         let mut out = [None; N];
         if self.positional > N {
-            return Err(err!(
-                Type,
-                "{}() takes {N} positional arguments but {} were given",
-                self.name,
-                self.positional
-            )
-            .into());
+            let given = self.positional;
+            let most = if N == 0 { "0".into() } else { format!("from 0 to {N}") };
+            let were = if given == 1 { "was" } else { "were" };
+            let text = format!("takes {most} positional arguments but {given} {were} given");
+            return Err(err!(Type, "{}() {text}", self.name).into());
         }
         for (slot, &a) in out.iter_mut().zip(&self.args[..self.positional]) {
             *slot = Some(a);
@@ -79,6 +77,19 @@ impl<'a> Given<'a> {
     }
 }
 
+impl Given<'_> {
+    fn invalid(&self, why: &str) -> Raised {
+        let text = "received an invalid combination of arguments -";
+        err!(Type, "{}() {text} {why}", self.name).into()
+    }
+}
+
+/// The name of an object's class, for messages.
+pub fn type_name(o: Obj) -> String {
+    // SAFETY: a live object; the name of a type lives as long as the type.
+    unsafe { std::ffi::CStr::from_ptr((*ffi::Py_TYPE(o)).tp_name) }.to_string_lossy().into_owned()
+}
+
 fn int(o: Obj) -> Result<i64, Raised> {
     match scalar_of(o) {
         Some(s) => Ok(s?.to_i64()),
@@ -89,18 +100,28 @@ fn int(o: Obj) -> Result<i64, Raised> {
     }
 }
 
+/// Methods without arguments (`bare`) and with (`given`).
 macro_rules! methods {
-    ($($name:ident: |$t:ident, $o:ident, $given:ident| $body:expr;)*) => {
-        $(unsafe extern "C" fn $name(o: Obj, args: *const Obj, n: isize, kw: Obj) -> Obj {
+    (bare { $($bare:ident: |$t:ident, $o:ident| $made:expr;)* }
+     given { $($name:ident: |$s:ident, $p:ident, $given:ident| $body:expr;)* }) => {
+        $(unsafe extern "C" fn $bare(o: Obj, _: Obj) -> Obj {
             slot(|| {
                 // SAFETY: a method of the type: `o` is a tensor.
                 let $t = unsafe { known(o) };
+                #[allow(unused_variables)]
+                let $o = o;
+                let r: Result<Obj, Raised> = $made;
+                r
+            })
+        })*
+        $(unsafe extern "C" fn $name(o: Obj, args: *const Obj, n: isize, kw: Obj) -> Obj {
+            slot(|| {
+                // SAFETY: a method of the type: `o` is a tensor.
+                let $s = unsafe { known(o) };
                 // SAFETY: the arguments are the interpreter's.
                 let $given = unsafe { Given::new(stringify!($name), args, n, kw)? };
                 #[allow(unused_variables)]
-                let $o = o;
-                #[allow(unused_variables)]
-                let $given = $given;
+                let $p = o;
                 let r: Result<Obj, Raised> = $body;
                 r
             })
@@ -108,7 +129,10 @@ macro_rules! methods {
 
         /// The method table of this file.
         pub fn table() -> Vec<ffi::PyMethodDef> {
-            vec![$(table::method_def(stringify!($name), $name, "")),*]
+            vec![
+                $(table::bare_method_def(stringify!($bare), $bare),)*
+                $(table::method_def(stringify!($name), $name, "")),*
+            ]
         }
     };
 }
@@ -128,80 +152,90 @@ fn boolean(b: bool) -> Result<Obj, Raised> {
 }
 
 methods! {
-    size: |t, o, given| match given.take(["dim"])?[0] {
-        None => shapes::size(t.shape()),
-        Some(d) => number(t.shape()[dim_of(t, d)?]),
-    };
-    stride: |t, o, given| match given.take(["dim"])?[0] {
-        None => shapes::tuple(t.strides().iter().map(|&s| s as i64)),
-        Some(d) => Ok(python_number((t.strides()[dim_of(t, d)?] as i64).into())),
-    };
-    dim: |t, o, given| number(t.ndim());
-    ndimension: |t, o, given| number(t.ndim());
-    numel: |t, o, given| number(t.numel());
-    nelement: |t, o, given| number(t.numel());
-    element_size: |t, o, given| number(t.dtype().size());
-    storage_offset: |t, o, given| number(t.layout().offset as usize);
-    data_ptr: |t, o, given| number(t.ptr()? as usize);
-    is_contiguous: |t, o, given| boolean(t.is_contiguous());
-    is_floating_point: |t, o, given| boolean(t.dtype().is_float());
-    is_complex: |t, o, given| boolean(t.dtype().is_complex());
-    is_signed: |t, o, given| boolean(t.dtype().is_signed());
-    _is_view: |t, o, given| boolean(t.base().is_some());
-    item: |t, o, given| Ok(python_number(t.item()?));
-    tolist: |t, o, given| {
-        t.ptr()?;
-        list(t, 0, 0)
-    };
-    detach: |t, o, given| wrap(t.detach());
-    detach_: |t, o, given| {
-        t.detach_()?;
-        itself(o)
-    };
-    requires_grad_: |t, o, given| {
-        let on = match given.take(["requires_grad"])?[0] {
-            // SAFETY: a live object under the GIL.
-            Some(v) => unsafe { ffi::PyObject_IsTrue(v) == 1 },
-            None => true,
+    bare {
+        dim: |t, o| number(t.ndim());
+        ndimension: |t, o| number(t.ndim());
+        numel: |t, o| number(t.numel());
+        nelement: |t, o| number(t.numel());
+        element_size: |t, o| number(t.dtype().size());
+        storage_offset: |t, o| number(t.layout().offset as usize);
+        data_ptr: |t, o| number(t.ptr()? as usize);
+        is_floating_point: |t, o| boolean(t.dtype().is_float());
+        is_complex: |t, o| boolean(t.dtype().is_complex());
+        is_signed: |t, o| boolean(t.dtype().is_signed());
+        _is_view: |t, o| boolean(t.base().is_some());
+        item: |t, o| Ok(python_number(t.item()?));
+        tolist: |t, o| {
+            t.ptr()?;
+            list(t, 0, 0)
         };
-        t.requires_grad_(on)?;
-        itself(o)
-    };
-    retain_grad: |t, o, given| {
-        t.retain_grad()?;
-        // SAFETY: a singleton.
-        itself(unsafe { ffi::Py_None() })
-    };
-    copy_: |t, o, given| {
-        let [src, _] = given.take(["src", "non_blocking"])?;
-        let src = src.ok_or_else(|| err!(Type, "copy_() missing 1 required positional arguments: \"src\""))?;
-        match (tensor_ref(src), scalar_of(src)) {
-            (Some(s), _) => pointwise::assign(t, Operand::Tensor(s))?,
-            (None, Some(n)) => pointwise::assign(t, Operand::Number(n?))?,
-            _ => return Err(err!(Type, "copy_(): argument 'other' (position 1) must be Tensor").into()),
+        detach: |t, o| wrap(t.detach());
+        detach_: |t, o| {
+            t.detach_()?;
+            itself(o)
         };
-        itself(o)
-    };
-    fill_: |t, o, given| {
-        let [value] = given.take(["value"])?;
-        let value = value.ok_or_else(|| err!(Type, "fill_() missing 1 required positional arguments: \"value\""))?;
-        match (tensor_ref(value), scalar_of(value)) {
-            (Some(v), _) if v.ndim() > 0 => {
-                return Err(err!(Runtime, "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.", v.ndim()).into());
-            }
-            (Some(v), _) => pointwise::assign(t, Operand::Tensor(v))?,
-            (None, Some(n)) => pointwise::assign(t, Operand::Number(n?))?,
-            _ => return Err(err!(Type, "fill_(): argument 'value' (position 1) must be Number").into()),
+        retain_grad: |t, o| {
+            t.retain_grad()?;
+            // SAFETY: a singleton.
+            itself(unsafe { ffi::Py_None() })
         };
-        itself(o)
-    };
-    zero_: |t, o, given| {
-        pointwise::assign(t, Operand::Number(0.into()))?;
-        itself(o)
-    };
+    }
+    given {
+        size: |t, o, given| match given.take(["dim"])?[0] {
+            None => shapes::size(t.shape()),
+            Some(d) => number(t.shape()[dim_of(t, d, "size")?]),
+        };
+        stride: |t, o, given| match given.take(["dim"])?[0] {
+            None => shapes::tuple(t.strides().iter().map(|&s| s as i64)),
+            Some(d) => Ok(python_number((t.strides()[dim_of(t, d, "stride")?] as i64).into())),
+        };
+        is_contiguous: |t, o, given| {
+            let [] = given.take([])?;
+            boolean(t.is_contiguous())
+        };
+        requires_grad_: |t, o, given| {
+            let on = match given.take(["requires_grad"])?[0] {
+                // SAFETY: a live object under the GIL.
+                Some(v) if unsafe { ffi::PyBool_Check(v) } == 0 => {
+                    let got = type_name(v);
+                    let text = "argument 'requires_grad' (position 1) must be bool, not";
+                    return Err(err!(Type, "requires_grad_(): {text} {got}").into());
+                }
+                // SAFETY: comparing with a singleton.
+                Some(v) => v == unsafe { ffi::Py_True() },
+                None => true,
+            };
+            t.requires_grad_(on)?;
+            itself(o)
+        };
+        copy_: |t, o, given| {
+            let [other, _] = given.take(["other", "non_blocking"])?;
+            let Some(other) = other else {
+                let text = "got (), but expected (Tensor other, bool non_blocking = False)";
+                return Err(given.invalid(text));
+            };
+            match (tensor_ref(other), scalar_of(other)) {
+                (Some(s), _) => pointwise::assign(t, Operand::Tensor(s))?,
+                (None, Some(n)) => pointwise::assign(t, Operand::Number(n?))?,
+                _ => {
+                    let got = type_name(other);
+                    let text = "argument 'other' (position 1) must be Tensor, not";
+                    return Err(err!(Type, "copy_(): {text} {got}").into());
+                }
+            };
+            itself(o)
+        };
+    }
 }
 
-fn dim_of(t: &Tensor, d: Obj) -> Result<usize, Raised> {
+fn dim_of(t: &Tensor, d: Obj, method: &str) -> Result<usize, Raised> {
+    // SAFETY: a live object.
+    if unsafe { ffi::PyIndex_Check(d) } == 0 {
+        let got = type_name(d);
+        return Err(
+            err!(Type, "{method}(): argument 'dim' (position 1) must be int, not {got}").into()
+        );
+    }
     let d = int(d)?;
     if t.ndim() == 0 {
         let text = "Dimension specified as";

@@ -148,6 +148,20 @@ pub unsafe extern "C" fn unary<const OP: u16>(a: Obj) -> Obj {
     })
 }
 
+/// `~a`.
+pub unsafe extern "C" fn invert(a: Obj) -> Obj {
+    slot(|| {
+        // SAFETY: a slot of the type: `a` is a tensor.
+        let t = unsafe { known(a) };
+        if t.dtype().is_differentiable() {
+            let text =
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors";
+            return Err(wengert::err!(Type, "{text}").into());
+        }
+        wrap(pointwise::call(Id::BITWISE_NOT, &[t.into()])?)
+    })
+}
+
 pub unsafe extern "C" fn positive(a: Obj) -> Obj {
     // SAFETY: a live object.
     unsafe { ffi::Py_INCREF(a) };
@@ -209,18 +223,27 @@ pub fn python_number(s: Scalar) -> Obj {
     }
 }
 
+/// The number in a one-element tensor, for Python's conversions.
+fn only_number(a: Obj) -> Result<Scalar, Raised> {
+    // SAFETY: a slot of the type: `a` is a tensor.
+    let t = unsafe { known(a) };
+    if t.numel() != 1 {
+        let text = "only one element tensors can be converted to Python scalars";
+        return Err(wengert::err!(Value, "{text}").into());
+    }
+    Ok(t.item()?)
+}
+
 pub unsafe extern "C" fn to_float(a: Obj) -> Obj {
     slot(|| {
-        // SAFETY: a slot of the type: `a` is a tensor.
-        let s = unsafe { known(a) }.item()?;
+        let s = only_number(a)?;
         Ok(python_number(Scalar::Float(s.to_f64())))
     })
 }
 
 pub unsafe extern "C" fn to_int(a: Obj) -> Obj {
     slot(|| {
-        // SAFETY: a slot of the type: `a` is a tensor.
-        let s = unsafe { known(a) }.item()?;
+        let s = only_number(a)?;
         if let Scalar::Float(f) = s {
             // SAFETY: a new float under the GIL; Python raises for NaN and infinities.
             return unsafe {

@@ -28,6 +28,8 @@ struct Entry {
     ops: Vec<Id>,
     /// The call without further arguments: the op, and the values of its parameters but the first.
     bare: Option<(Id, Vec<Value>)>,
+    /// A function that writes into its first argument: `torch.exp_`.
+    writes: bool,
 }
 
 #[derive(Default)]
@@ -62,7 +64,11 @@ fn collect() -> Names {
                 add(&mut all.methods, name, op.id);
             }
             if forms.has(Forms::IN_PLACE) {
-                add(&mut all.in_place, &format!("{name}_"), op.id);
+                let name = format!("{name}_");
+                add(&mut all.in_place, &name, op.id);
+                if one_tensor(op.id) {
+                    add(&mut all.functions, &name, op.id);
+                }
             }
             if forms.has(Forms::NN) {
                 add(&mut all.nn, name, op.id);
@@ -75,6 +81,14 @@ fn collect() -> Names {
     all
 }
 
+/// True if the operation takes one tensor: PyTorch has such in-place forms as functions, too.
+fn one_tensor(id: Id) -> bool {
+    use wengert::schema::Type;
+    let is_tensor =
+        |p: &&wengert::schema::Param| matches!(p.ty, Type::Tensor | Type::Operand | Type::Tensors);
+    id.op().schema.params.iter().filter(is_tensor).count() == 1
+}
+
 fn add(list: &mut Vec<Entry>, name: &str, id: Id) {
     match list.iter_mut().find(|e| e.name == name) {
         Some(e) => {
@@ -83,7 +97,10 @@ fn add(list: &mut Vec<Entry>, name: &str, id: Id) {
                 e.bare = bare(id);
             }
         }
-        None => list.push(Entry { name: name.into(), ops: vec![id], bare: bare(id) }),
+        None => {
+            let writes = name.ends_with('_');
+            list.push(Entry { name: name.into(), ops: vec![id], bare: bare(id), writes });
+        }
     }
 }
 
@@ -134,6 +151,9 @@ unsafe fn general(
     let call = Call { name: &entry.name, ops: &entry.ops, method: !self_.is_null() };
     // SAFETY: the arguments as the interpreter gave them.
     let (id, values, out) = unsafe { bind(&call, self_, args, nargs as usize, kwnames)? };
+    if entry.writes {
+        return wrap(op::call_in_place(id, &values)?);
+    }
     let result = run(id, &values)?;
     match out {
         None => results(id, result),
@@ -262,6 +282,16 @@ pub fn method_def(name: &str, f: ffi::PyCFunctionFastWithKeywords, doc: &str) ->
         ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f },
         ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: leak(doc),
+    }
+}
+
+/// As [`method_def`], for a method without arguments.
+pub fn bare_method_def(name: &str, f: ffi::PyCFunction) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: CString::new(name).unwrap_or_default().into_raw(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: f },
+        ml_flags: ffi::METH_NOARGS,
+        ml_doc: std::ptr::null(),
     }
 }
 

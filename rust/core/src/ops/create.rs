@@ -1,7 +1,7 @@
 //! Fresh tensors from numbers, and numbers from tensors.
 
 use crate::promote::default_dtype;
-use crate::shape::{Layout, contiguous_strides};
+use crate::shape::{Layout, broadcast, check_output, contiguous_strides};
 use crate::{DType, Result, Scalar, Storage, Tensor, bail, lazy, pointwise};
 use wengert_kernels::Element;
 use wengert_kernels::pointwise::fill;
@@ -239,14 +239,7 @@ impl Tensor {
     /// # Errors
     /// RuntimeError if the shape of `from` does not broadcast to this one's.
     pub fn copy_raw(&self, from: &Tensor) -> Result<()> {
-        if !crate::shape::expandable(from.shape(), self.shape()) {
-            bail!(
-                Runtime,
-                "The size of tensor a ({}) must match the size of tensor b ({})",
-                crate::shape::show(self.shape()),
-                crate::shape::show(from.shape())
-            );
-        }
+        check_output(self.shape(), &broadcast(self.shape(), from.shape())?)?;
         from.ptr()?;
         lazy::before_write(self.storage())?;
         let same = from.storage().same(self.storage()) && from.layout() != self.layout();

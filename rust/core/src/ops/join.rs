@@ -16,7 +16,7 @@ pub(crate) const CAT: Structured = Structured {
     forward: |a| {
         let (list, dim) = (a.tensors(0)?, a.int(1)?);
         if list.is_empty() {
-            bail!(Runtime, "torch.cat(): expected a non-empty list of Tensors");
+            bail!(Value, "torch.cat(): expected a non-empty list of Tensors");
         }
         if let Some(i) = list.iter().position(|t| t.ndim() == 0) {
             bail!(Runtime, "zero-dimensional tensor (at position {i}) cannot be concatenated");

@@ -90,7 +90,9 @@ pub(super) fn number_fast(
     args: &[Operand],
     n: Scalar,
 ) -> Result<Option<Tensor>> {
-    if !plain_floats(a) || a.numel() > MOST || matches!(p.dtype, Rule::Truth | Rule::Mask) {
+    let special = matches!(p.dtype, Rule::Truth | Rule::Mask)
+        || (p.dtype == Rule::PromoteNoBool && matches!(n, Scalar::Bool(_)));
+    if !plain_floats(a) || a.numel() > MOST || special {
         return Ok(None);
     }
     if let Some((run, args)) = special::cheaper(id, args, a.dtype()) {

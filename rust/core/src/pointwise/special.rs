@@ -1,8 +1,8 @@
 //! What PyTorch does differently for some operations, depending on the numbers they are given.
 
 use super::Operand;
-use crate::op::Id;
-use crate::{DType, Result, bail, ops};
+use crate::op::{Id, Rule};
+use crate::{DType, Result, Scalar, bail, ops};
 use smallvec::{SmallVec, smallvec};
 
 /// Integer division, which must not meet a zero.
@@ -20,8 +20,61 @@ pub(super) fn divides(id: Id) -> bool {
     .contains(&id)
 }
 
-/// PyTorch's refusals of integer arguments by their values.
-pub(super) fn check_integers(id: Id, args: &[Operand], shape: &[usize]) -> Result<()> {
+/// PyTorch's refusals of operands by their dtypes.
+#[inline]
+pub(super) fn check_operands(id: Id, rule: Rule, args: &[Operand]) -> Result<()> {
+    match rule {
+        Rule::PromoteNoBool => no_bools(args),
+        Rule::Mask if id == Id::WHERE => match args[0].tensor().map(|t| t.dtype()) {
+            None | Some(DType::Bool | DType::U8) => Ok(()),
+            Some(d) => bail!(
+                Runtime,
+                "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
+                d.scalar_name()
+            ),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// `-` is not for truth values.
+fn no_bools(args: &[Operand]) -> Result<()> {
+    let is_bool = |a: &Operand| match a {
+        Operand::Tensor(t) => t.dtype() == DType::Bool,
+        Operand::Number(n) => matches!(n, Scalar::Bool(_)),
+    };
+    match args {
+        [a] if is_bool(a) => bail!(
+            Runtime,
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        ),
+        [a, b, ..] if is_bool(a) && is_bool(b) => bail!(
+            Runtime,
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+        ),
+        [a, b, ..] if is_bool(a) || is_bool(b) => bail!(
+            Runtime,
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// PyTorch's refusals of arguments by their values.
+pub(super) fn check_values(
+    id: Id,
+    args: &[Operand],
+    compute: DType,
+    shape: &[usize],
+) -> Result<()> {
+    if id == Id::FILL_IN_PLACE
+        && let [Operand::Tensor(t), Operand::Number(n)] = args
+    {
+        fitting(*n, t.dtype())?;
+    }
+    if !compute.is_int() {
+        return Ok(());
+    }
     if divides(id) && !shape.contains(&0) && has_zero(&args[1])? {
         bail!(Runtime, "ZeroDivisionError");
     }
@@ -116,4 +169,34 @@ pub(super) fn kernel_label(id: Id) -> &'static str {
         "lerp" => "lerp_kernel_scalar",
         name => name,
     }
+}
+
+/// The value as PyTorch writes it into a tensor of `dtype`.
+pub(crate) fn fitting(value: Scalar, dtype: DType) -> Result<Scalar> {
+    let v = value.to_f64();
+    if dtype == DType::F32 && v.is_finite() && v.abs() > f32::MAX as f64 {
+        bail!(Runtime, "value cannot be converted to type float without overflow");
+    }
+    if !dtype.is_int() {
+        return Ok(value);
+    }
+    let (bits, signed) = (8 * dtype.size() as i32, dtype.is_signed());
+    let (low, high) = match signed {
+        true => (-2f64.powi(bits - 1), 2f64.powi(bits - 1)),
+        false => (-2f64.powi(bits), 2f64.powi(bits)),
+    };
+    if v.is_nan() || v.trunc() < low || v.trunc() >= high {
+        bail!(
+            Runtime,
+            "value cannot be converted to type {} without overflow",
+            match dtype {
+                DType::U8 => "uint8_t",
+                DType::I8 => "int8_t",
+                DType::I16 => "int16_t",
+                DType::I32 => "int",
+                _ => "int64_t",
+            }
+        );
+    }
+    Ok(Scalar::Int(value.to_i64()))
 }
