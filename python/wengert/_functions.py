@@ -8,9 +8,12 @@ __all__ = [
     "allclose",
     "as_tensor",
     "asarray",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
     "broadcast_shapes",
     "broadcast_tensors",
-    "broadcast_to",
     "can_cast",
     "default_generator",
     "equal",
@@ -23,6 +26,7 @@ __all__ = [
     "manual_seed",
     "normal",
     "promote_types",
+    "resize_as_",
     "result_type",
     "seed",
     "set_printoptions",
@@ -336,9 +340,69 @@ def broadcast_tensors(*tensors):
     return tuple(t.expand(shape) for t in tensors)
 
 
-def broadcast_to(input, size):
-    """A view of `input` expanded to `size`."""
-    return input.expand(size)
+def _each(tensors, change):
+    """`change` of one tensor, or of all of several or of a sequence, as a tuple."""
+    if len(tensors) == 1:
+        tensors = tensors[0]
+    if isinstance(tensors, Tensor):
+        return change(tensors)
+    return tuple(change(t) for t in tensors)
+
+
+def atleast_1d(*tensors):
+    """Views with at least one dimension.
+
+    >>> torch.atleast_1d(torch.tensor(1))
+    tensor([1])
+    """
+    return _each(tensors, lambda t: t.reshape(1) if t.dim() == 0 else t)
+
+
+def atleast_2d(*tensors):
+    """Views with at least two dimensions: new ones come first.
+
+    >>> torch.atleast_2d(torch.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
+
+    def change(t):
+        if t.dim() == 0:
+            return t.reshape(1, 1)
+        return t.unsqueeze(0) if t.dim() == 1 else t
+
+    return _each(tensors, change)
+
+
+def atleast_3d(*tensors):
+    """Views with at least three dimensions: a vector becomes the middle one.
+
+    >>> torch.atleast_3d(torch.ones(2, 3)).shape
+    torch.Size([2, 3, 1])
+    """
+
+    def change(t):
+        if t.dim() == 0:
+            return t.reshape(1, 1, 1)
+        if t.dim() == 1:
+            return t.unsqueeze(0).unsqueeze(-1)
+        return t.unsqueeze(-1) if t.dim() == 2 else t
+
+    return _each(tensors, change)
+
+
+def block_diag(*tensors):
+    """Matrices along the diagonal of one, zeros elsewhere.
+
+    >>> torch.block_diag(torch.ones(1, 1), torch.tensor([[2.0, 3.0]]))
+    tensor([[1., 0., 0.],
+            [0., 2., 3.]])
+    """
+    return _wengert._block_diag(tensors)
+
+
+def resize_as_(input, the_template, *, memory_format=None):
+    """`input`, resized in place to the shape of another tensor."""
+    return input.resize_(the_template.shape)
 
 
 def result_type(a, b):

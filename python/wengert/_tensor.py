@@ -97,9 +97,12 @@ def to(self, *args, **kwargs):
     kwargs.pop("memory_format", None)
     if kwargs:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
-    for a in args:
+    for i, a in enumerate(args):
         if isinstance(a, dtype):
             kind = a
+        elif i == 0 and isinstance(a, (bool, float)):
+            # PyTorch takes a number for a tensor here.
+            kind = _wengert.bool if isinstance(a, bool) else _wengert.float64
         elif isinstance(a, (device, str)):
             where = a
         elif isinstance(a, Tensor):
@@ -169,6 +172,48 @@ _TYPES = {
     "torch.BoolTensor": _wengert.bool,
 }
 _TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
+
+
+@_attach
+def resize_(self, *size, memory_format=None):
+    """Changes the shape in place; new elements are uninitialised.
+
+    Raises RuntimeError if the tensor requires a gradient.
+    """
+    if not size:
+        raise TypeError('resize_() missing 1 required positional arguments: "size"')
+    size = size[0] if len(size) == 1 and not hasattr(size[0], "__index__") else size
+    if not isinstance(size, (tuple, list)):
+        got = type(size).__name__
+        raise TypeError(f"resize_(): argument 'size' (position 1) must be tuple of ints, not {got}")
+    if any(n < 0 for n in size):
+        raise RuntimeError("numel: integer multiplication overflow")
+    _wengert._resize(self, list(size))
+    return self
+
+
+@_attach
+def resize_as_(self, the_template, *, memory_format=None):
+    """Changes the shape in place to that of another tensor."""
+    return self.resize_(the_template.shape)
+
+
+@_attach
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Takes over the memory and the layout of another tensor; without one, becomes empty."""
+    if source is None:
+        source = _wengert.empty(0, dtype=self.dtype)
+    if size is not None:
+        source = source.detach().as_strided(size, stride or _rows(size), storage_offset)
+    _wengert._set(self, source)
+    return self
+
+
+def _rows(size):
+    strides = [1]
+    for n in reversed(size[1:]):
+        strides.append(strides[-1] * max(n, 1))
+    return strides[::-1]
 
 
 @_attach
@@ -316,13 +361,6 @@ def _legacy_new(cls, args, kwargs):
     else:
         data = _wengert.empty(*args)
     return data if cls is Tensor else _wengert._as_subclass(data, cls, False)
-
-
-def as_value(value):
-    """What may stand on the right of an indexed assignment, as a tensor."""
-    from ._functions import tensor
-
-    return tensor(value)
 
 
 def _new(name):

@@ -59,6 +59,8 @@ impl Forms {
     pub const IN_PLACE: Forms = Forms(4);
     /// In `torch.nn.functional`.
     pub const NN: Forms = Forms(8);
+    /// `name_`, which changes only the layout of its first argument.
+    pub const LAYOUT: Forms = Forms(4 | 16);
     /// Not visible by itself.
     pub const HIDDEN: Forms = Forms(0);
     pub const BOTH: Forms = Forms(3);
@@ -245,8 +247,12 @@ pub fn call1(id: Id, args: &[Value]) -> Result<Tensor> {
 /// PyTorch's, for results of another shape or of a dtype that does not fit, and for writes that
 /// autograd forbids.
 pub fn call_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
-    if matches!(id.block(), Block::Structured(_)) {
-        return crate::record::structured_in_place(id, args);
+    if let Block::Structured(s) = id.block() {
+        return if s.forms.has(Forms(16)) {
+            crate::views::relayout(id, s, args)
+        } else {
+            crate::record::structured_in_place(id, args)
+        };
     }
     let operands: SmallVec<[crate::pointwise::Operand; 3]> =
         args.iter().map(crate::pointwise::Operand::from_value).collect::<Result<_>>()?;

@@ -169,7 +169,7 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
         _ => None,
     };
     if let Some(out) = fast {
-        record::pointwise(id, args, &out);
+        record::pointwise(id, args, &out)?;
         return Ok(out);
     }
     let id = special::overload(id, args);
@@ -178,7 +178,7 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
         Some((run, args)) => compute(run, &plan, &args)?,
         None => compute(id, &plan, args)?,
     };
-    record::pointwise(id, args, &out);
+    record::pointwise(id, args, &out)?;
     Ok(out)
 }
 
@@ -195,7 +195,7 @@ fn compute(id: Id, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
 pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let args = [Operand::Tensor(a), Operand::Tensor(b)];
     if let Some(out) = binary_fast(id, block(id), a, b)? {
-        record::pointwise(id, &args, &out);
+        record::pointwise(id, &args, &out)?;
         return Ok(out);
     }
     call(id, &args)

@@ -13,24 +13,25 @@ use smallvec::SmallVec;
 
 /// Where the gradient of `t` goes.
 #[inline]
-pub(crate) fn edge_of(t: &Tensor) -> Edge {
-    views::refresh(t);
-    match t.node() {
+pub(crate) fn edge_of(t: &Tensor) -> Result<Edge> {
+    views::refresh(t)?;
+    Ok(match t.node() {
         Some(n) => Edge::Node(n.clone(), t.output_nr() as u32),
-        None if t.requires_grad() => Edge::Leaf(t.clone()),
+        None if t.is_grad_leaf() => Edge::Leaf(t.clone()),
         None => Edge::None,
-    }
+    })
 }
 
 /// Records a pointwise call if an input requires a gradient and recording is on.
 #[inline]
-pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) {
+pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
     let needed = args.iter().any(|a| a.tensor().is_some_and(Tensor::requires_grad));
     if needed && grad_enabled() && out.dtype().is_differentiable() {
         let wanted = wanted(args.iter().map(Operand::tensor));
-        let node = pointwise_node(id, args, wanted, out, None);
+        let node = pointwise_node(id, args, wanted, out, None)?;
         out.set_node(Some(node), 0);
     }
+    Ok(())
 }
 
 fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
@@ -50,7 +51,7 @@ fn pointwise_node(
     wanted: u32,
     out: &Tensor,
     before: Option<&Tensor>,
-) -> Node {
+) -> Result<Node> {
     let formula = &id.op().formula;
     let saves = formula.saves(wanted);
     let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
@@ -60,7 +61,7 @@ fn pointwise_node(
         let wants = wanted & bit(i) != 0;
         match a {
             Operand::Tensor(t) => {
-                edges.push(if wants { edge_of(t) } else { Edge::None });
+                edges.push(if wants { edge_of(t)? } else { Edge::None });
                 plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
                 saved.push(if saves & (1 << i) != 0 {
                     let t = before.filter(|_| i == 0).unwrap_or(t);
@@ -85,7 +86,7 @@ fn pointwise_node(
             i.outputs.push(Meta::from(out));
         });
     }
-    node
+    Ok(node)
 }
 
 fn meta_of(t: Option<&Tensor>) -> Meta {
@@ -117,9 +118,10 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
         let _off = Guard::new(false);
         (s.forward)(Args(args))?
     };
-    outputs.iter().filter(|t| t.base().is_some()).for_each(views::made);
+    let parent = slots.first().copied().flatten();
+    outputs.iter().filter(|t| t.base().is_some()).for_each(|t| views::made(t, parent));
     if wanted != 0 && !matches!(s.vjp, Vjp::None) {
-        structured_node(id, s.vjp, args, &slots, wanted, &outputs);
+        structured_node(id, s.vjp, args, &slots, wanted, &outputs)?;
     }
     Ok(outputs)
 }
@@ -131,11 +133,11 @@ fn structured_node(
     slots: &[Option<&Tensor>],
     wanted: u32,
     outputs: &Outputs,
-) {
+) -> Result<()> {
     let formula = &id.op().formula;
     let saves =
         if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
-    let edges = slots.iter().map(|t| t.map_or(Edge::None, edge_of)).collect();
+    let edges = slots.iter().map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     for (i, t) in slots.iter().enumerate().take(8) {
         saved.push(match t {
@@ -165,6 +167,7 @@ fn structured_node(
             out.set_node(Some(node.clone()), k);
         }
     }
+    Ok(())
 }
 
 fn without_tensor(v: &Value) -> Value {
@@ -184,6 +187,8 @@ pub(crate) fn check_in_place<'a>(
     if grad_enabled() {
         let recorded = inputs.clone().any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
+        // What may fail has to fail before the write.
+        inputs.clone().filter(|_| recorded).try_for_each(views::refresh)?;
     }
     if !WRITE_ANYWHERE.contains(&id) {
         overlap::check_inside(x.layout())?;
@@ -225,7 +230,7 @@ impl<'a> InPlace<'a> {
                 crate::pointwise::copy(x, &copy)?;
                 me.before = Some(copy);
             }
-            views::refresh(x);
+            views::refresh(x)?;
         }
         Ok(me)
     }
@@ -240,7 +245,7 @@ impl<'a> InPlace<'a> {
             return Ok(());
         }
         views::mark_fresh(x);
-        let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref());
+        let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref())?;
         views::rebase(x, node)
     }
 }
@@ -254,7 +259,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     let slots = tensor_slots(args);
     check_in_place(id, x, slots.iter().flatten().copied())?;
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
-    let history = edge_of(x);
+    let history = edge_of(x)?;
     let mut args = args.to_vec();
     args[0] = Value::Tensor(if recorded {
         // The node may save it, so it has to keep the old values.

@@ -152,12 +152,11 @@ fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> 
         return Ok(());
     }
     let node = output_of.map(|(n, k)| (n.clone(), k as usize));
-    let source = node.or_else(|| t.grad_node().map(|n| (n, t.output_nr())));
-    let describe = |(n, k): (Node, usize)| {
-        let name = n.name();
-        let short = name.strip_suffix("Backward0").map_or(name.replace("Backward", ""), Into::into);
-        format!(", which is output {k} of {short},")
+    let source = match node {
+        None => t.grad_node()?.map(|n| (n, t.output_nr())),
+        known => known,
     };
+    let describe = |(n, k): (Node, usize)| format!(", which is output {k} of {},", n.short_name());
     let from = source.map(describe).unwrap_or_default();
     let class = t.dtype().tensor_name();
     bail!(

@@ -7,7 +7,8 @@ use crate::{node, shapes};
 use pyo3::ffi;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
-use wengert::{DType, Tensor, err};
+use wengert::op::{Id, call1};
+use wengert::{Tensor, err};
 
 type Obj = *mut ffi::PyObject;
 
@@ -56,7 +57,7 @@ getters! {
     ndim: |t| Ok(integer(t.ndim()));
     itemsize: |t| Ok(integer(t.dtype().size()));
     nbytes: |t| Ok(integer(t.dtype().size() * t.numel()));
-    is_leaf: |t| { t.grad_node(); Ok(boolean(t.is_leaf())) };
+    is_leaf: |t| { t.grad_node()?; Ok(boolean(t.is_leaf())) };
     requires_grad: |t| Ok(boolean(t.requires_grad()));
     retains_grad: |t| Ok(boolean(!t.is_leaf() && t.retains_grad()));
     grad: |t| grad_of(t);
@@ -71,11 +72,32 @@ getters! {
         Ok(wrap(t.permute(&dims)?)?)
     };
     mT: |t| {
+        if t.ndim() == 0 {
+            return Ok(wrap(t.clone())?);
+        }
         if t.ndim() < 2 {
             let text = "tensor.mT is only supported on matrices or batches of matrices. Got ";
             return Err(err!(Runtime, "{text}{}-D tensor.", t.ndim()).into());
         }
         wrap(t.transpose(-2, -1)?)
+    };
+    mH: |t| {
+        if t.ndim() == 1 {
+            let text = "tensor.mH is only supported on matrices or batches of matrices. Got ";
+            return Err(err!(Runtime, "{text}1-D tensor.").into());
+        }
+        Ok(wrap(call1(Id::ADJOINT, &[t.into()])?)?)
+    };
+    H: |t| {
+        let text = "tensor.H is only supported on matrices (2-D tensors). Got";
+        match t.ndim() {
+            0 | 2 => Ok(wrap(call1(Id::ADJOINT, &[t.into()])?)?),
+            1 => Err(err!(Runtime, "{text} 1-D tensor.").into()),
+            n => {
+                let hint = "For batches of matrices, consider using tensor.mH";
+                Err(err!(Runtime, "{text} {n}-D tensor. {hint}").into())
+            }
+        }
     };
     device: |_t| crate::call_python("wengert._types", "_cpu", &[]);
     layout: |_t| crate::call_python("wengert._types", "_strided", &[]);
@@ -157,7 +179,7 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
         return Err(err!(
             Runtime,
             "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution.",
-            type_name(g.dtype()),
+            g.dtype().cpp_name(),
             t.dtype().scalar_name()
         ));
     }
@@ -170,27 +192,6 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The C++ type behind a dtype.
-fn type_name(d: DType) -> &'static str {
-    match d {
-        DType::Bool => "bool",
-        DType::U8 => "unsigned char",
-        DType::I8 => "signed char",
-        DType::I16 => "short int",
-        DType::I32 => "int",
-        DType::I64 => "long int",
-        DType::U16 => "short unsigned int",
-        DType::U32 => "unsigned int",
-        DType::U64 => "long unsigned int",
-        DType::F16 => "c10::Half",
-        DType::BF16 => "c10::BFloat16",
-        DType::F32 => "float",
-        DType::F64 => "double",
-        DType::C64 => "c10::complex<float>",
-        DType::C128 => "c10::complex<double>",
-    }
 }
 
 unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {

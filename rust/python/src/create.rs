@@ -495,6 +495,18 @@ fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
     }
 }
 
+/// Changes a tensor's shape in place.
+#[pyfunction]
+fn _resize(t: Arg, shape: Vec<usize>) -> PyResult<()> {
+    py_result(t.0.resize_(&shape))
+}
+
+/// Gives a tensor the memory and the layout of another.
+#[pyfunction]
+fn _set(t: Arg, source: Arg) -> PyResult<()> {
+    py_result(t.0.set_(&source.0))
+}
+
 #[pyfunction]
 fn _manual_seed(seed: u64) {
     random::manual_seed(seed);
@@ -547,6 +559,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(_as_subclass, m)?)?;
     m.add_function(wrap_pyfunction!(get_default_dtype, m)?)?;
     m.add_function(wrap_pyfunction!(set_default_dtype, m)?)?;
+    m.add_function(wrap_pyfunction!(_resize, m)?)?;
+    m.add_function(wrap_pyfunction!(_set, m)?)?;
     m.add_function(wrap_pyfunction!(_manual_seed, m)?)?;
     m.add_function(wrap_pyfunction!(initial_seed, m)?)?;
     m.add_function(wrap_pyfunction!(_seed, m)?)?;

@@ -94,16 +94,7 @@ pub(crate) const ROUND_DECIMALS: Structured = Structured {
 
 fn check_mask(mask: &Tensor) -> Result<()> {
     if mask.dtype() != DType::Bool {
-        let name = match mask.dtype() {
-            DType::I64 => "long int",
-            DType::I32 => "int",
-            DType::I16 => "short int",
-            DType::I8 => "signed char",
-            DType::U8 => "unsigned char",
-            DType::F32 => "float",
-            DType::F64 => "double",
-            d => d.scalar_name(),
-        };
+        let name = mask.dtype().cpp_name();
         bail!(Runtime, "masked_fill_ only supports boolean masks, but got mask with dtype {name}");
     }
     Ok(())
@@ -192,14 +183,6 @@ pub(crate) const FILL_TENSOR_IN_PLACE: Structured =
 
 fn lerp(a: &Args, id: Id) -> Result<Outputs> {
     let (start, end) = (a.tensor(0)?, a.tensor(1)?);
-    let cpp = |d: DType| match d {
-        DType::F32 => "float",
-        DType::F64 => "double",
-        DType::I64 => "long int",
-        DType::F16 => "c10::Half",
-        DType::BF16 => "c10::BFloat16",
-        d => d.name(),
-    };
     for (name, t) in [("end", Some(end)), ("weight", a.tensor(2).ok())] {
         if let Some(t) = t
             && t.dtype() != start.dtype()
@@ -207,8 +190,8 @@ fn lerp(a: &Args, id: Id) -> Result<Outputs> {
             bail!(
                 Runtime,
                 "expected dtype {} for `{name}` but got dtype {}",
-                cpp(start.dtype()),
-                cpp(t.dtype())
+                start.dtype().cpp_name(),
+                t.dtype().cpp_name()
             );
         }
     }

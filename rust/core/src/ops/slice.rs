@@ -6,6 +6,7 @@ use crate::ops::strided::embed;
 use crate::ops::{Id, join};
 use crate::shape::{Layout, show, wrap_dim};
 use crate::value::Args;
+use crate::views::Creation;
 use crate::{Result, Tensor, Value, bail};
 use smallvec::smallvec;
 
@@ -163,7 +164,7 @@ pub(crate) const UNBIND: Structured = Structured {
 /// Marks views that were made together: PyTorch forbids in-place writes to them.
 fn multi(views: Result<Outputs>) -> Result<Outputs> {
     let views = views?;
-    views.iter().for_each(Tensor::set_multi_view);
+    views.iter().for_each(|v| v.set_creation(Creation::Multi));
     Ok(views)
 }
 
