@@ -6,7 +6,7 @@ use crate::promote::{Promotion, can_cast, default_dtype};
 use crate::shape::{
     Shape, Strides, broadcast, broadcast_strides, check_output, contiguous_strides,
 };
-use crate::{DType, Result, Scalar, Tensor, Value, bail, record};
+use crate::{DType, Result, Scalar, Tensor, Value, bail, overlap, record};
 use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
 use wengert_kernels::program::{self, Program, Step};
@@ -403,7 +403,7 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
     lazy::before_write(x.storage())?;
     let cheaper = special::cheaper(id, args, plan.compute);
     let (run, with) = cheaper.as_ref().map_or((p, args), |(id, args)| (block(*id), &args[..]));
-    if overlaps_oddly(x, &args[1..]) {
+    if overlap::check_inside(x.layout()).is_err() || overlaps_oddly(x, &args[1..]) {
         let fresh = evaluate(run, &plan, with)?;
         copy(&fresh, x)?;
     } else {
@@ -441,6 +441,9 @@ fn overlaps_oddly(x: &Tensor, others: &[Operand]) -> bool {
 
 /// Copies values, converting and broadcasting; neither side is recorded.
 pub(crate) fn copy(from: &Tensor, to: &Tensor) -> Result<()> {
+    if let Some((from, to)) = overlap::last_values(from, to) {
+        return copy(&from, &to);
+    }
     let mut b = Builder::new();
     let reg = b.input(&Operand::Tensor(from), from.dtype(), to.shape())?;
     let reg = b.convert(reg, from.dtype(), to.dtype());

@@ -194,7 +194,22 @@ pub(crate) fn check_in_place<'a>(
         overlap::check_inside(x.layout())?;
     }
     for t in inputs {
-        overlap::check_between(x, t)?;
+        overlap::check_between(x, t, false)?;
+    }
+    Ok(())
+}
+
+/// PyTorch's refusals of an `out=` tensor because of its memory.
+///
+/// # Errors
+/// RuntimeError if it is expanded, or shares memory with an argument.
+pub fn check_out(id: Id, out: &Tensor, args: &[Value]) -> Result<()> {
+    let joined = id == Id::CAT; // PyTorch lets no input of it be the result
+    if joined || matches!(id.block(), op::Block::Pointwise(_)) {
+        overlap::check_inside(out.layout())?;
+        for t in tensor_slots(args).into_iter().flatten() {
+            overlap::check_between(out, t, joined)?;
+        }
     }
     Ok(())
 }
@@ -225,12 +240,13 @@ impl<'a> InPlace<'a> {
         if let Some(Operand::Tensor(x)) = args.first()
             && wanted != 0
         {
+            views::refresh(x)?;
             if me.formula().saves(wanted) & 1 != 0 {
                 let copy = Tensor::empty(x.shape(), x.dtype())?;
                 crate::pointwise::copy(x, &copy)?;
+                copy.set_node(x.node().cloned(), x.output_nr());
                 me.before = Some(copy);
             }
-            views::refresh(x)?;
         }
         Ok(me)
     }

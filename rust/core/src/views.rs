@@ -227,7 +227,7 @@ impl Rule for CopySlices {
         let part = ops::strided::part_of(g, &self.base, &self.view)?;
         let wanted = inner.edges().iter().enumerate();
         let wanted =
-            wanted.fold(1, |m, (i, e)| if matches!(e, Edge::None) { m } else { m | bit(i) });
+            wanted.fold(0, |m, (i, e)| if matches!(e, Edge::None) { m } else { m | bit(i) });
         let mut out: Vec<Option<Tensor>> =
             vjp::apply(&inner, &[Some(part.clone())], wanted)?.into_iter().collect();
         let new = match out.first_mut().and_then(Option::take) {

@@ -154,6 +154,9 @@ unsafe fn general(
     if entry.writes {
         return wrap(op::call_in_place(id, &values)?);
     }
+    if let Some(target) = out.and_then(crate::object::tensor_ref) {
+        op::check_out(id, target, &values)?;
+    }
     let result = run(id, &values)?;
     match out {
         None => results(id, result),

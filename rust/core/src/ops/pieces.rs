@@ -16,6 +16,12 @@ pub(crate) const NARROW_COPY: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| {
         let (t, dim, start, length) = (a.tensor(0)?, a.int(1)?, a.int(2)?, a.int(3)?);
+        if t.ndim() > 0 && dim >= t.ndim() as i64 {
+            bail!(
+                Runtime,
+                "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
+            );
+        }
         if length < 0 && t.ndim() > 0 {
             let n = t.shape()[wrap_dim(dim, t.ndim())?];
             bail!(Runtime, "start ({start}) + length ({length}) exceeds dimension size ({n}).");
@@ -293,15 +299,15 @@ pub(crate) const REPEAT_INTERLEAVE: Structured = Structured {
 
 /// Index i, `repeats[i]` times each.
 fn repeated_indices(repeats: &Tensor, size: Option<i64>) -> Result<Tensor> {
-    if repeats.ndim() != 1 {
-        bail!(Runtime, "repeat_interleave only accept 1D vector as repeat");
-    }
     if !matches!(repeats.dtype(), DType::I64 | DType::I32) {
         bail!(
             NotImplemented,
             "\"repeat_interleave_cpu\" not implemented for '{}'",
             repeats.dtype().scalar_name()
         );
+    }
+    if repeats.ndim() != 1 {
+        bail!(Runtime, "repeat_interleave only accept 1D vector as repeat");
     }
     let counts = repeats.to(DType::I64)?.to_vec::<i64>()?;
     if counts.iter().any(|&n| n < 0) {

@@ -164,6 +164,9 @@ pub(crate) const ROLL: Structured = Structured {
                 dims.len()
             );
         }
+        if t.ndim() == 0 {
+            bail!(Index, "Dimension specified as {} but tensor has no dimensions", dims[0]);
+        }
         let mut out = t.clone();
         for (&s, &d) in shifts.iter().zip(dims) {
             let d = wrap_dim(d, t.ndim())?;

@@ -224,9 +224,6 @@ pub(crate) const VIEW_DTYPE: Structured = Structured {
     forms: Forms::METHOD,
     forward: |a| {
         let (t, dtype) = (a.tensor(0)?, a.dtype(1)?);
-        if t.dtype() == dtype {
-            return Ok(smallvec![call1(Id::ALIAS, &[t.into()])?]);
-        }
         let layout = retyped(t.layout(), t.dtype(), dtype)?;
         t.ptr()?;
         Ok(smallvec![Tensor::from_parts(t.storage().clone(), layout, dtype)])
