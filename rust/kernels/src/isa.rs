@@ -99,8 +99,8 @@ macro_rules! with_fma {
 with_fma!(Avx2, Avx512);
 
 /// A level at which functions with rare, hard arguments (huge ones of sine, say) take the easy way
-/// for all, without a branch, and give NaN where that is wrong: a loop at this level vectorises, and
-/// what came out as NaN is computed again at the level itself.
+/// for all, without a branch, and give NaN where that is wrong: a loop at this level vectorises,
+/// and what came out as NaN is computed again at the level itself.
 #[derive(Clone, Copy, Default)]
 pub struct Quick<I>(I);
 
