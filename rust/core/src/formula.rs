@@ -206,6 +206,12 @@ impl Formula {
         self.grads.get(i).copied().unwrap_or(X::None)
     }
 
+    /// How many inputs the node has edges for: those up to the last that can have a gradient. None
+    /// if the rule is not a formula.
+    pub fn tracked(&self) -> Option<usize> {
+        self.grads.iter().rposition(|&g| g != X::None).map(|last| last + 1)
+    }
+
     /// What has to be saved so that the gradients of the inputs in `wanted` (a bit set) can be
     /// computed.
     #[inline]

@@ -134,7 +134,8 @@ fn structured_node(
     let formula = &id.op().formula;
     let saves =
         if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
-    let edges = slots.iter().map(|t| t.map_or(Edge::None, edge_of)).collect();
+    let tracked = formula.tracked().unwrap_or(slots.len());
+    let edges = slots.iter().take(tracked).map(|t| t.map_or(Edge::None, edge_of)).collect();
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     for (i, t) in slots.iter().enumerate().take(8) {
         saved.push(match t {

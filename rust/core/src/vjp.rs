@@ -93,7 +93,8 @@ fn defined(grads: &[Option<Tensor>], k: usize, cx: &Cx) -> Result<Tensor> {
 /// The saved value for input or output `x`, checked for in-place changes.
 fn unpack(node: &Node, x: X) -> Result<Val> {
     let saved = match x {
-        X::In(i) => node.saved().get(i as usize),
+        // Where an optional input was left out, an output may stand in its place.
+        X::In(i) => node.saved().get(i as usize).filter(|s| !matches!(s, Saved::Output(..))),
         X::Out(k) => {
             node.saved().iter().find(|s| matches!(s, Saved::Output(_, _, n) if *n == k as u32))
         }

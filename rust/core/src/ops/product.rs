@@ -7,7 +7,7 @@
 mod matmul;
 mod multiply;
 
-pub(crate) use matmul::{LINEAR, MATMUL, SQUEEZED, UNSAFE_VIEW};
+pub(crate) use matmul::{BILINEAR, LINEAR, MATMUL, SQUEEZED, UNSAFE_VIEW};
 
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Structured, call1};
