@@ -253,7 +253,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         x.detach()
     });
     let out = op::call1(id, &args)?;
-    check_fits(x, &out)?;
+    check_fits(id, x, &out)?;
     let out = crate::ops::convert::to_dtype(&out, x.dtype())?;
     let Some(node) = out.node().cloned() else {
         x.copy_raw(&out)?;
@@ -270,7 +270,15 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     Ok(x.clone())
 }
 
-fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
+fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
+    if out.shape() != x.shape() && matches!(id, Id::ADDMM | Id::ADDMV | Id::BADDBMM) {
+        bail!(
+            Runtime,
+            "Bad in-place call: input tensor size {} and output tensor size {} should match",
+            crate::shape::show(x.shape()),
+            crate::shape::show(out.shape())
+        );
+    }
     if out.shape() != x.shape() {
         bail!(
             Runtime,

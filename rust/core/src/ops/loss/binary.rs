@@ -180,7 +180,7 @@ pub(crate) const SOFT_MARGIN: Structured = Structured {
             let name = d.scalar_name();
             bail!(Runtime, "result type Float can't be cast to the desired output type {name}");
         }
-        let losses = one(Id::LOG1P, &one(Id::EXP, &one(Id::NEG, y)?.mul(x)?)?)?;
+        let losses = one(Id::LOG1P, &one(Id::EXP, &x.mul(&one(Id::NEG, y)?)?)?)?;
         Reduction::number(&a, 2)?.outputs(losses)
     },
     vjp: Vjp::Many(|| {
