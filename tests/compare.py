@@ -247,8 +247,8 @@ def check(fn, *args, orders=2, exact=False, names=True, sums=False):
     """`fn(module, *tensors)` must give the same under torch and the candidate.
 
     `args` are arrays or `Arg`s; `orders` is how many derivatives are compared; `exact` asks for
-    equal bits of the results; `names` includes the name of each result's `grad_fn`; `sums` says that
-    the elements of all results are long sums.
+    equal bits of the results; `names` includes the name of each result's `grad_fn`; `sums` says
+    that the elements of all results are long sums.
     """
     count()
     args = [arg if isinstance(arg, Arg) else Arg(arg) for arg in args]
