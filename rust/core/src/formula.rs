@@ -21,6 +21,9 @@ pub enum X {
     /// Gradient of output number n.
     Grad(u8),
     Lit(f64),
+    /// Argument number n of the call, a number; not in pointwise operations, whose numbers are
+    /// inputs.
+    Arg(u8),
     /// Result of instruction number n.
     Step(u16),
     /// No gradient: the input is not differentiable.

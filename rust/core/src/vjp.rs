@@ -187,6 +187,7 @@ fn run(
             X::In(_) | X::Out(_) => unpack(node, x)?,
             X::Grad(k) => Val::Tensor(defined(grads, k as usize, cx)?),
             X::Lit(v) => Val::Number(Scalar::Float(v)),
+            X::Arg(i) => Val::Number(cx.args.number(i as usize)?),
             X::Step(s) => steps[s as usize].clone(),
             X::None => Val::Missing,
         })

@@ -2,27 +2,19 @@
 
 use super::{Reduction, check_float, one, same_shape, shared, with};
 use crate::formula::{Vjp, X};
-use crate::op::{Cx, Forms, Outputs, Structured, call1};
+use crate::op::{Forms, Outputs, Pointwise, Range, Rule, Structured, call1};
 use crate::ops::Id;
-use crate::pointwise;
 use crate::promote::promote;
 use crate::value::Args;
-use crate::{DType, Result, Scalar, Tensor, Value, bail};
+use crate::{Result, Tensor, Value, bail};
 use smallvec::smallvec;
+use wengert_kernels::kernel;
 
 /// The arguments (input, target) of a hidden block, whose promoted dtype must be floating.
 fn pair<'a>(a: &Args<'a>, kernel: &str) -> Result<(&'a Tensor, &'a Tensor)> {
     let (x, y) = (a.tensor(0)?, a.tensor(1)?);
     check_float(kernel, promote(x.dtype(), y.dtype()))?;
     Ok((x, y))
-}
-
-/// Argument 3 of the call, a number, as a tensor.
-fn param() -> X {
-    let value = |cx: &Cx, _: &[&Tensor]| {
-        Tensor::full(&[], Scalar::Float(cx.args.number(3)?.to_f64()), DType::F64)
-    };
-    X::verb("param", value, &[])
 }
 
 /// Calls a hidden block (input, target, reduction, ...) on tensors of one shape.
@@ -135,11 +127,35 @@ pub(crate) const SMOOTH_L1_LOSS: Structured = Structured {
     node: "",
 };
 
-/// `below` where the distance is less than the limit, `above` elsewhere.
-fn by_distance(distance: &Tensor, limit: f64, below: &Tensor, above: &Tensor) -> Result<Tensor> {
-    let near = with(Id::LT, distance, limit)?;
-    pointwise::call(Id::WHERE, &[(&near).into(), below.into(), above.into()])
-}
+pub(crate) const HUBER: Pointwise = Pointwise {
+    schema: "_huber(Tensor self, Scalar delta) -> Tensor",
+    aliases: &[],
+    doc: "`d * d / 2` where `d = abs(self)` is at most `delta`, else `delta * (d - delta / 2)`.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::First,
+    forward: kernel!(
+        float | x,
+        delta | {
+            let (d, half) = (x.abs(), T::lit(0.5));
+            T::select(d <= delta, d * d * half, delta * (d - half * delta))
+        }
+    ),
+    vjp: Vjp::Two(|x, delta, _y, g| (g * X::op(Id::CLAMP, &[x, -delta, delta]), X::None)),
+    node: "HuberLossBackward0",
+    samples: &[Range(-4.0, 4.0), Range(0.5, 2.0)],
+};
+
+pub(crate) const SMOOTH_SLOPE: Pointwise = Pointwise {
+    schema: "_smooth_l1_slope(Tensor self, Scalar beta) -> Tensor",
+    aliases: &[],
+    doc: "`self / beta` where that lies between -1 and 1, else the sign.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::First,
+    forward: kernel!(float | x, beta | T::select(x.abs() >= beta, x.sign(), x / beta)),
+    vjp: Vjp::Two(|x, beta, _y, g| ((g / beta).when(x.abs().lt(beta)), X::None)),
+    node: "SmoothL1LossBackwardBackward0",
+    samples: &[Range(-4.0, 4.0), Range(0.5, 2.0)],
+};
 
 pub(crate) const SMOOTH_LOSS: Structured = Structured {
     schema: "_smooth_l1_loss(Tensor self, Tensor target, int reduction, float beta) -> Tensor",
@@ -148,14 +164,11 @@ pub(crate) const SMOOTH_LOSS: Structured = Structured {
     forms: Forms::HIDDEN,
     forward: |a| {
         let (x, y) = pair(&a, "smooth_l1_cpu")?;
-        let (d, beta) = (one(Id::ABS, &x.sub(y)?)?, a.number(3)?.to_f64());
-        let square = with(Id::DIV, &with(Id::MUL, &one(Id::SQUARE, &d)?, 0.5)?, beta)?;
-        let losses = by_distance(&d, beta, &square, &with(Id::SUB, &d, 0.5 * beta)?)?;
+        let losses = with(Id::DIV, &with(Id::HUBER, &x.sub(y)?, a.number(3)?)?, a.number(3)?)?;
         Reduction::number(&a, 2)?.outputs(losses)
     },
     vjp: Vjp::Many(|| {
-        let (d, g, beta) = (X::In(0) - X::In(1), shared(), param());
-        let slope = (g * d.sgn()).when_else(d.abs().ge(beta), g * d / beta);
+        let slope = shared() * X::op(Id::SMOOTH_SLOPE, &[X::In(0) - X::In(1), X::Arg(3)]);
         vec![slope, -slope]
     }),
     node: "SmoothL1LossBackward0",
@@ -169,34 +182,30 @@ pub(crate) const HUBER_LOSS: Structured = Structured {
     forward: |a| {
         let (x, y, delta) = (a.tensor(0)?, a.tensor(1)?, a.number(3)?);
         let Some(weight) = a.opt_tensor(4)? else {
-            return on_pair(Id::HUBER, x, y, Reduction::arg(&a, 2)?, Some(delta.into()));
+            return on_pair(Id::HUBER_REDUCED, x, y, Reduction::arg(&a, 2)?, Some(delta.into()));
         };
-        let losses = on_pair(Id::HUBER, x, y, Reduction::None, Some(delta.into()))?;
+        let losses = on_pair(Id::HUBER_REDUCED, x, y, Reduction::None, Some(delta.into()))?;
         weighted(&losses[0], x, weight, a.str(2)?, false)
     },
     vjp: Vjp::Composed,
     node: "",
 };
 
-pub(crate) const HUBER: Structured = Structured {
+pub(crate) const HUBER_REDUCED: Structured = Structured {
     schema: "_huber_loss(Tensor self, Tensor target, int reduction, float delta) -> Tensor",
     aliases: &[],
     doc: "`d * d / 2` where `d = abs(self - target)` is at most `delta`, else `delta * (d - delta / 2)`.",
     forms: Forms::HIDDEN,
     forward: |a| {
-        let delta = a.number(3)?.to_f64();
-        if delta <= 0.0 {
+        if a.number(3)?.to_f64() <= 0.0 {
             bail!(Runtime, "huber_loss does not support non-positive values for delta.");
         }
         let (x, y) = pair(&a, "huber_cpu")?;
-        let d = one(Id::ABS, &x.sub(y)?)?;
-        let line = with(Id::MUL, &with(Id::SUB, &d, 0.5 * delta)?, delta)?;
-        let square = with(Id::MUL, &one(Id::SQUARE, &d)?, 0.5)?;
-        Reduction::number(&a, 2)?.outputs(by_distance(&d, delta, &square, &line)?)
+        Reduction::number(&a, 2)?.outputs(with(Id::HUBER, &x.sub(y)?, a.number(3)?)?)
     },
     vjp: Vjp::Many(|| {
-        let (d, g, delta) = (X::In(0) - X::In(1), shared(), param());
-        let slope = (g * d.sgn() * delta).when_else(d.abs().gt(delta), g * d);
+        let (d, delta) = (X::In(0) - X::In(1), X::Arg(3));
+        let slope = shared() * X::op(Id::CLAMP, &[d, -delta, delta]);
         vec![slope, -slope]
     }),
     node: "HuberLossBackward0",
