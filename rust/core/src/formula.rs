@@ -21,6 +21,9 @@ pub enum X {
     /// Gradient of output number n.
     Grad(u8),
     Lit(f64),
+    /// Argument number n of the call, a number; not in pointwise operations, whose numbers are
+    /// inputs.
+    Arg(u8),
     /// Result of instruction number n.
     Step(u16),
     /// No gradient: the input is not differentiable.
@@ -204,6 +207,12 @@ impl Formula {
     /// The gradient of input `i`.
     pub fn grad_of(&self, i: usize) -> X {
         self.grads.get(i).copied().unwrap_or(X::None)
+    }
+
+    /// How many inputs the node has edges for: those up to the last that can have a gradient. None
+    /// if the rule is not a formula.
+    pub fn tracked(&self) -> Option<usize> {
+        self.grads.iter().rposition(|&g| g != X::None).map(|last| last + 1)
     }
 
     /// What has to be saved so that the gradients of the inputs in `wanted` (a bit set) can be

@@ -134,7 +134,8 @@ fn structured_node(
     let formula = &id.op().formula;
     let saves =
         if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
-    let edges = slots.iter().map(|t| t.map_or(Edge::None, edge_of)).collect();
+    let tracked = formula.tracked().unwrap_or(slots.len());
+    let edges = slots.iter().take(tracked).map(|t| t.map_or(Edge::None, edge_of)).collect();
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     for (i, t) in slots.iter().enumerate().take(8) {
         saved.push(match t {
@@ -252,7 +253,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         x.detach()
     });
     let out = op::call1(id, &args)?;
-    check_fits(x, &out)?;
+    check_fits(id, x, &out)?;
     let out = crate::ops::convert::to_dtype(&out, x.dtype())?;
     let Some(node) = out.node().cloned() else {
         x.copy_raw(&out)?;
@@ -269,7 +270,15 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     Ok(x.clone())
 }
 
-fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
+fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
+    if out.shape() != x.shape() && matches!(id, Id::ADDMM | Id::ADDMV | Id::BADDBMM) {
+        bail!(
+            Runtime,
+            "Bad in-place call: input tensor size {} and output tensor size {} should match",
+            crate::shape::show(x.shape()),
+            crate::shape::show(out.shape())
+        );
+    }
     if out.shape() != x.shape() {
         bail!(
             Runtime,

@@ -90,7 +90,8 @@ fn defined(grads: &[Option<Tensor>], k: usize, cx: &Cx) -> Result<Tensor> {
 /// The saved value for input or output `x`, checked for in-place changes.
 fn unpack(node: &Node, x: X) -> Result<Val> {
     let saved = match x {
-        X::In(i) => node.saved().get(i as usize),
+        // Where an optional input was left out, an output may stand in its place.
+        X::In(i) => node.saved().get(i as usize).filter(|s| !matches!(s, Saved::Output(..))),
         X::Out(k) => {
             node.saved().iter().find(|s| matches!(s, Saved::Output(_, _, n) if *n == k as u32))
         }
@@ -183,6 +184,7 @@ fn run(
             X::In(_) | X::Out(_) => unpack(node, x)?,
             X::Grad(k) => Val::Tensor(defined(grads, k as usize, cx)?),
             X::Lit(v) => Val::Number(Scalar::Float(v)),
+            X::Arg(i) => Val::Number(cx.args.number(i as usize)?),
             X::Step(s) => steps[s as usize].clone(),
             X::None => Val::Missing,
         })

@@ -13,6 +13,7 @@
 //! - [`reduce`]: sums, extrema and scans
 //! - [`gemm`]: matrix products
 //! - [`softmax`]: softmax, its logarithm, and their gradients
+//! - [`nll`]: the negative log likelihood of classes
 //! - [`random`]: PyTorch's CPU generator, number for number
 //! - [`threads`]: the worker pool
 
@@ -21,6 +22,7 @@ pub mod gather;
 pub mod gemm;
 pub mod isa;
 pub mod lane;
+pub mod nll;
 pub mod pointwise;
 pub mod program;
 pub mod random;
