@@ -21,7 +21,7 @@ pub use scan::{Scan, scan};
 
 use num_complex::Complex;
 
-use crate::DType;
+use crate::{DType, threads};
 use fold::{Bits, Order, PairBits, Prod, Sum};
 use job::Job;
 
@@ -146,7 +146,14 @@ unsafe fn truth(all: bool, dtype: DType, src: *const u8, dims: &Dims, dst: *mut 
     }
 }
 
+/// Pieces that are worth waking a thread for; each takes some 2 us or more.
+const WAKE: usize = 12;
+
 /// Calls `f` with 0 to `n - 1`: the pieces of work, each of which threads may take.
 fn for_pieces(n: usize, f: &(dyn Fn(usize) + Sync)) {
-    (0..n).for_each(f);
+    if n >= WAKE || n > 1 && threads::are_hot() {
+        threads::parallel_for(n, f);
+    } else {
+        (0..n).for_each(f);
+    }
 }
