@@ -135,12 +135,14 @@ fn indices(sizes: &[usize], mut f: impl FnMut(&[usize])) {
     }
 }
 
-const OPS: [Op; 6] = [Op::Sum, Op::Prod, Op::Max, Op::Min, Op::Any, Op::All];
+const OPS: [Op; 8] =
+    [Op::Sum, Op::Prod, Op::SumSquares, Op::SumMagnitudes, Op::Max, Op::Min, Op::Any, Op::All];
 
 fn takes(op: Op, d: DType) -> bool {
     let wide = matches!(d, DType::I64 | DType::U64 | DType::F32 | DType::F64) || d.is_complex();
     match op {
         Op::Sum | Op::Prod => wide,
+        Op::SumSquares | Op::SumMagnitudes => matches!(d, DType::F32 | DType::F64),
         Op::Max | Op::Min => !matches!(d, DType::F16 | DType::BF16) && !d.is_complex(),
         Op::Any | Op::All => true,
     }
@@ -156,6 +158,8 @@ fn oracle(op: Op, values: &[f64]) -> f64 {
     match op {
         Op::Sum => values.iter().sum(),
         Op::Prod => values.iter().product(),
+        Op::SumSquares => values.iter().map(|v| v * v).sum(),
+        Op::SumMagnitudes => values.iter().map(|v| v.abs()).sum(),
         Op::Max => pick(|b, a| b > a),
         Op::Min => pick(|b, a| b < a),
         Op::Any => truth(values.iter().any(|&v| v != 0.0)),
@@ -215,6 +219,9 @@ fn check(dtype: DType, dims: &[Dim], order: &[usize], at_end: bool, fill: impl F
             assert!(skip || same(got, want), "{op:?} {}: {got}, not {want} at {i}", what());
         }
     }
+    if takes(Op::SumSquares, dtype) {
+        check_variance(&x, &walk, &groups, at_end, &what);
+    }
     if takes(Op::Max, dtype) && !empty {
         check_arg(&x, &walk, &groups, at_end, &what);
     }
@@ -235,6 +242,28 @@ fn check_arg(x: &Input, walk: &Dims, groups: &[Vec<f64>], at_end: bool, what: &d
             assert_eq!(Some(place), first, "{which:?} {} at {i}", what());
             assert!(same(read(x.dtype, values.ptr(), i), want), "{which:?} {} at {i}", what());
         }
+    }
+}
+
+fn check_variance(
+    x: &Input,
+    walk: &Dims,
+    groups: &[Vec<f64>],
+    at_end: bool,
+    what: &dyn Fn() -> String,
+) {
+    let [var, mean] = [0, 1].map(|_| Guarded::new(groups.len() * x.dtype.size(), at_end));
+    let n = groups.first().map_or(0, Vec::len) as f64;
+    // SAFETY: the layout of the input, and room for both results.
+    unsafe { variance(x.dtype, x.start(), walk, (n, false), var.ptr(), mean.ptr()) };
+    assert!(var.intact() && mean.intact(), "variance {}", what());
+    for (i, group) in groups.iter().enumerate() {
+        let middle = group.iter().sum::<f64>() / n;
+        let want = group.iter().map(|v| (v - middle).powi(2)).sum::<f64>() / n;
+        let got = [&mean, &var].map(|m| read(x.dtype, m.ptr(), i));
+        let infinite = group.iter().any(|v| v.is_infinite());
+        let fine = infinite || same(got[0], middle) && same(got[1], want);
+        assert!(fine, "variance {} at {i}: {got:?}, not {middle} {want}", what());
     }
 }
 
@@ -376,7 +405,7 @@ fn digest() -> u64 {
             let n: usize = kept.iter().map(|d| d.0).product();
             let walk = Dims { kept: &kept, reduced: &reduced };
             let mut out = vec![0u8; n * dtype.size()];
-            for op in [Op::Sum, Op::Max, Op::Min] {
+            for op in [Op::Sum, Op::SumSquares, Op::Max, Op::Min] {
                 // SAFETY: the layout of the input, and room for the result.
                 unsafe { reduce(op, dtype, x.start(), &walk, out.as_mut_ptr()) };
                 out.hash(&mut hash);
