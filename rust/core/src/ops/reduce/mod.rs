@@ -1,6 +1,7 @@
 //! Reductions over dimensions.
 
 pub(crate) mod extremum;
+pub(crate) mod linalg;
 pub(crate) mod moments;
 pub(crate) mod norm;
 pub(crate) mod product;
@@ -293,7 +294,7 @@ pub(crate) const SUM_TO_SIZE: Structured = Structured {
                 shape::show(t.shape())
             );
         }
-        Ok(smallvec![sum_to(t, &shape)?])
+        Ok(smallvec![if shape.is_empty() { t.sum_all()? } else { sum_to(t, &shape)? }])
     },
     vjp: Vjp::Composed,
     node: "",
