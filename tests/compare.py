@@ -167,7 +167,7 @@ def _sliced(a):
 
 
 def _permuted(a):
-    return np.ascontiguousarray(a.T), lambda t: t.permute(*range(t.ndim - 1, -1, -1))
+    return np.array(a.T, order="C"), lambda t: t.permute(*range(t.ndim - 1, -1, -1))
 
 
 def _expanded(a):
@@ -187,7 +187,7 @@ def _negative(a):
             return t
         return t.flip(dims) if isinstance(t, torch.Tensor) else t[index]
 
-    return np.ascontiguousarray(a[index]), view
+    return np.array(a[index], order="C"), view
 
 
 LAYOUTS = {

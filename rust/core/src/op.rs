@@ -59,6 +59,8 @@ impl Forms {
     pub const IN_PLACE: Forms = Forms(4);
     /// In `torch.nn.functional`.
     pub const NN: Forms = Forms(8);
+    /// In `torch.linalg`, without the `linalg_` of its schema.
+    pub const LINALG: Forms = Forms(16);
     /// Not visible by itself.
     pub const HIDDEN: Forms = Forms(0);
     pub const BOTH: Forms = Forms(3);

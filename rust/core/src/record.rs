@@ -118,9 +118,21 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
     };
     outputs.iter().filter(|t| t.base().is_some()).for_each(views::made);
     if wanted != 0 && !matches!(s.vjp, Vjp::None) {
+        check_differentiable(id, &outputs)?;
         structured_node(id, s.vjp, args, &slots, wanted, &outputs);
     }
     Ok(outputs)
+}
+
+/// PyTorch's refusal of a derivative through a dtype that has none. A conversion is no such case:
+/// there the history ends.
+fn check_differentiable(id: Id, outputs: &Outputs) -> Result<()> {
+    match outputs.first() {
+        Some(y) if !y.dtype().is_differentiable() && id != Id::TO_COPY => {
+            bail!(Runtime, "Autograd not support dtype: {}", y.dtype().scalar_name())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn structured_node(
@@ -183,7 +195,8 @@ pub(crate) fn check_in_place<'a>(
         let recorded = inputs.any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
     }
-    if x.layout().shape.iter().zip(&x.layout().strides).any(|(&n, &s)| n > 1 && s == 0) {
+    let repeats = |(&n, &s): (&usize, &isize)| n > 1 && s == 0;
+    if !x.is_contiguous() && x.layout().shape.iter().zip(&x.layout().strides).any(repeats) {
         bail!(
             Runtime,
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."

@@ -20,6 +20,8 @@
 pub mod dtype;
 pub mod gather;
 pub mod gemm;
+#[cfg(all(test, unix))]
+mod guard;
 pub mod isa;
 pub mod lane;
 pub mod nll;

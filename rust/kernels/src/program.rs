@@ -327,7 +327,7 @@ impl<'a> Job<'a> {
         let mut scratch = Scratch::<BYTES>(MaybeUninit::uninit());
         let base = scratch.0.as_mut_ptr().cast::<u8>();
         let stride = self.program.element * block;
-        debug_assert!(self.program.registers * stride <= BYTES);
+        assert!(self.program.registers * stride <= BYTES, "too many registers");
         // SAFETY: register r is bytes r*stride..(r+1)*stride of the scratch, which fits.
         let register = |r: usize| unsafe { base.add(r * stride) };
         let mut at: SmallVec<[*mut u8; 24]> =

@@ -122,8 +122,12 @@ pub(crate) const SPREAD: Structured = Structured {
             index: &strides[1],
             part: &strides[2],
         };
+        // Checked when they picked, but whoever holds their memory may have written to it since.
+        if outside(&index, one_d(&shape)[along.dim])?.is_some() {
+            bail!(Index, "index out of range in self");
+        }
         let (to, at, from) = (out.ptr()?, index.ptr()?.cast_const().cast(), part.ptr()?);
-        // SAFETY: layouts of live tensors; the indices were checked when they picked.
+        // SAFETY: layouts of live tensors, and indices inside.
         unsafe {
             match part.dtype() {
                 DType::F32 => gather::add(&along, to.cast::<f32>(), at, from.cast::<f32>()),
@@ -166,6 +170,13 @@ pub(crate) const INDEX_SELECT: Structured = Structured {
             bail!(Index, "index_select(): Index is supposed to be a vector");
         }
         let index = indices(index, "index_select(): Expected dtype int32 or int64 for index")?;
+        if t.ndim() == 0 && index.numel() != 1 {
+            let n = index.numel();
+            bail!(
+                Runtime,
+                "index_select(): Index to scalar can have only 1 value, got {n} value(s)"
+            );
+        }
         if outside(&index, one_d(t.shape())[d])?.is_some() {
             bail!(Index, "index out of range in self");
         }
