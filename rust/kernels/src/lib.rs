@@ -17,10 +17,10 @@
 //! - [`threads`]: the worker pool
 
 pub mod dtype;
-pub mod gather;
 pub mod gemm;
 pub mod isa;
 pub mod lane;
+pub mod places;
 pub mod pointwise;
 pub mod program;
 pub mod random;
