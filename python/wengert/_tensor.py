@@ -311,7 +311,9 @@ def as_index(sequence):
 
     if isinstance(sequence, str):
         raise TypeError("new(): invalid data type 'str'")
-    index = tensor(sequence)
+    # Lists and arrays are read fast; any other sequence as a list.
+    known = isinstance(sequence, (list, tuple)) or hasattr(sequence, "__array__")
+    index = tensor(sequence if known else list(sequence))
     return index if index.dtype in (_wengert.bool, _wengert.uint8) else index.long()
 
 

@@ -20,6 +20,7 @@ pub mod dtype;
 pub mod gemm;
 pub mod isa;
 pub mod lane;
+pub mod order;
 pub mod places;
 pub mod pointwise;
 pub mod program;

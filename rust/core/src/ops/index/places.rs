@@ -4,6 +4,7 @@ use super::spot::places_of;
 use crate::formula::Vjp;
 use crate::op::{Forms, Structured, call1};
 use crate::ops::Id;
+use crate::shape::Layout;
 use crate::{DType, Result, Tensor, Value, pointwise};
 use smallvec::smallvec;
 
@@ -25,9 +26,16 @@ pub(crate) const NONZERO: Structured = Structured {
         let t = truth(a.tensor(0)?)?;
         if t.ndim() == 0 {
             let found = t.item()?.is_true() as usize;
-            return Ok(smallvec![Tensor::empty(&[found, 0], DType::I64)?]);
+            return Ok(smallvec![Tensor::empty_strided(
+                smallvec![found, 0],
+                smallvec![1, found as isize],
+                DType::I64
+            )?]);
         }
-        Ok(smallvec![places_of(&t)?.transpose(0, 1)?])
+        let places = places_of(&t)?;
+        let (k, n) = (places.shape()[0], places.shape()[1]);
+        let layout = Layout::new(smallvec![n, k], smallvec![1, n as isize], 0);
+        Ok(smallvec![places.alias(layout)])
     },
     vjp: Vjp::None,
     node: "NonzeroBackward0",

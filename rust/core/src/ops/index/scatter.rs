@@ -7,7 +7,7 @@ use crate::op::{Cx, Forms, Structured, call1};
 use crate::ops::Id;
 use crate::shape::{Shape, broadcast, show, wrap_dim};
 use crate::value::Args;
-use crate::{DType, Error, Result, Tensor, Value, bail, err};
+use crate::{DType, Error, Result, Tensor, Value, bail, err, pointwise};
 use smallvec::smallvec;
 use wengert_kernels::places::{Combine, Outside};
 
@@ -136,6 +136,12 @@ pub(crate) const TAKE_ALONG_DIM: Structured = Structured {
         let common = broadcast(&except(t.shape(), 1), &except(index.shape(), 1))?;
         let size = |x: &Tensor| except(&common, x.shape().get(d).copied().unwrap_or(1));
         let (whole, index) = (t.expand(&size(t))?, index.expand(&size(index))?);
+        // Along a dimension, indices may count from the end.
+        let n = whole.shape().get(d).copied().unwrap_or(1) as i64;
+        let low = pointwise::call(Id::LT, &[(&index).into(), 0i64.into()])?;
+        let turned = pointwise::call(Id::ADD, &[(&index).into(), n.into()])?;
+        let index = [(&low).into(), (&turned).into(), (&index).into()];
+        let index = pointwise::call(Id::WHERE, &index)?;
         Ok(smallvec![gather(&whole, d as i64, &index)?])
     },
     vjp: Vjp::Composed,
@@ -259,13 +265,21 @@ pub(crate) const SCATTER_VALUE: Structured = Structured {
     node: "ScatterBackward1",
 };
 
+/// PyTorch's refusal.
+const NOT_DIFFERENTIABLE: Vjp = Vjp::Many(|| {
+    let back = |_: &Cx, _: &[&Tensor]| -> Result<Tensor> {
+        bail!(Runtime, "derivative for aten::scatter is not implemented")
+    };
+    vec![X::verb("scatter", back, &[X::Grad(0)])]
+});
+
 pub(crate) const SCATTER_HOW: Structured = Structured {
     schema: "scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor",
     aliases: &[],
     doc: "As `scatter`, but added (`reduce='add'`) or multiplied (`'multiply'`).\n\n>>> torch.ones(2).scatter(0, torch.tensor([1, 1]), torch.tensor([5., 6.]), reduce='add')\ntensor([ 1., 12.])",
     forms: Forms::ALL,
     forward: |a| written_rows(&a, put_how),
-    vjp: Vjp::None,
+    vjp: NOT_DIFFERENTIABLE,
     node: "NotImplemented",
 };
 
@@ -275,7 +289,7 @@ pub(crate) const SCATTER_VALUE_HOW: Structured = Structured {
     doc: "As `scatter` with a number, but added (`reduce='add'`) or multiplied (`'multiply'`).",
     forms: Forms::ALL,
     forward: |a| written_rows(&a, put_how),
-    vjp: Vjp::None,
+    vjp: NOT_DIFFERENTIABLE,
     node: "NotImplemented",
 };
 

@@ -66,7 +66,7 @@ fn share_all(_cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     pointwise::call(Id::WHERE, &[(&mask).into(), (&share).into(), Scalar::Bool(false).into()])
 }
 
-const SHARE_ALL: Vjp =
+pub(crate) const SHARE_ALL: Vjp =
     Vjp::Many(|| vec![X::verb("share", share_all, &[X::Grad(0), X::In(0), X::Out(0)])]);
 
 pub(crate) const MAX: Structured = Structured {

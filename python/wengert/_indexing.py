@@ -1,0 +1,66 @@
+"""Searching for places and distinct elements: what has a result that depends on flags."""
+
+from . import _wengert
+from ._wengert import Tensor
+
+__all__ = ["nonzero", "unique", "unique_consecutive"]
+
+_places = _wengert.nonzero
+_where = _wengert.where
+
+
+def nonzero(input, *, out=None, as_tuple=False):
+    """The places of the elements that are not zero: a row of indices each, or, with `as_tuple`, a
+    tensor of indices for each dimension.
+
+    >>> torch.nonzero(torch.tensor([0., 2., 3.]))
+    tensor([[1],
+            [2]])
+    """
+    if as_tuple:
+        return _where(input)
+    return _places(input) if out is None else _places(input, out=out)
+
+
+def _chosen(found, return_inverse, return_counts):
+    values, inverse, counts = found
+    result = (
+        values,
+        *((inverse,) if return_inverse else ()),
+        *((counts,) if return_counts else ()),
+    )
+    return result if len(result) > 1 else values
+
+
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The distinct elements (or slices along `dim`), always in order.
+
+    `return_inverse` also gives which of them each element is, `return_counts` how often each occurs.
+
+    >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
+    (tensor([1, 3]), tensor([1, 2]))
+    """
+    found = _wengert._unique2(input) if dim is None else _wengert._unique_dim(input, dim)
+    return _chosen(found, return_inverse, return_counts)
+
+
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """The first element of each run of equals (or of equal slices along `dim`).
+
+    >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
+    """
+    if dim is None:
+        found = _wengert._unique_consecutive(input)
+    else:
+        found = _wengert._unique_dim_consecutive(input, dim)
+    return _chosen(found, return_inverse, return_counts)
+
+
+def where(self, condition, other):
+    """This tensor where the condition holds, `other` elsewhere."""
+    return _where(condition, self, other)
+
+
+for _method in (nonzero, unique, unique_consecutive, where):
+    setattr(Tensor, _method.__name__, _method)
