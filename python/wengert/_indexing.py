@@ -3,7 +3,7 @@
 from . import _wengert
 from ._wengert import Tensor
 
-__all__ = ["nonzero", "unique", "unique_consecutive"]
+__all__ = ["nonzero", "nonzero_static", "unique", "unique_consecutive"]
 
 _places = _wengert.nonzero
 _where = _wengert.where
@@ -22,6 +22,21 @@ def nonzero(input, *, out=None, as_tuple=False):
     return _places(input) if out is None else _places(input, out=out)
 
 
+def nonzero_static(input, *, size, fill_value=-1, out=None):
+    """As `nonzero`, cut or filled up to `size` rows.
+
+    >>> torch.nonzero_static(torch.tensor([0., 2.]), size=2)
+    tensor([[ 1],
+            [-1]])
+    """
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    found = _places(input)[:size]
+    rows = _wengert.full((size, found.shape[1]), fill_value, dtype=_wengert.int64)
+    rows[: len(found)] = found
+    return rows if out is None else out.copy_(rows)
+
+
 def _chosen(found, return_inverse, return_counts):
     values, inverse, counts = found
     result = (
@@ -35,7 +50,8 @@ def _chosen(found, return_inverse, return_counts):
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct elements (or slices along `dim`), always in order.
 
-    `return_inverse` also gives which of them each element is, `return_counts` how often each occurs.
+    `return_inverse` also gives which of them each element is, `return_counts` how often each is
+    there.
 
     >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
@@ -62,5 +78,5 @@ def where(self, condition, other):
     return _where(condition, self, other)
 
 
-for _method in (nonzero, unique, unique_consecutive, where):
+for _method in (nonzero, nonzero_static, unique, unique_consecutive, where):
     setattr(Tensor, _method.__name__, _method)

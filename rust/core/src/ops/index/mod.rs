@@ -12,6 +12,7 @@ use wengert_kernels::places::Combine;
 
 pub(crate) mod flat;
 pub(crate) mod places;
+pub(crate) mod reduce;
 pub(crate) mod scatter;
 mod spot;
 pub(crate) mod vector;

@@ -38,7 +38,7 @@ fn check_gather(t: &Tensor, d: usize, index: &Tensor) -> Result<()> {
     Ok(())
 }
 
-fn gather(t: &Tensor, dim: i64, index: &Tensor) -> Result<Tensor> {
+pub(super) fn gather(t: &Tensor, dim: i64, index: &Tensor) -> Result<Tensor> {
     call1(Id::GATHER, &[t.into(), dim.into(), index.into(), false.into()])
 }
 
@@ -180,9 +180,14 @@ fn check_scatter(x: &Tensor, d: usize, index: &Tensor, source: &Tensor) -> Resul
 }
 
 /// Writes `source` (or, where it is a number, that) along a dimension.
-fn scatter(x: &Tensor, a: &Args, source: &Tensor, how: How) -> Result<()> {
-    let index = a.tensor(2)?;
-    let d = wrap_dim(a.int(1)?, x.ndim())?;
+pub(super) fn scatter_with(
+    x: &Tensor,
+    dim: i64,
+    index: &Tensor,
+    source: &Tensor,
+    how: How,
+) -> Result<()> {
+    let d = wrap_dim(dim, x.ndim())?;
     if index.numel() == 0 {
         return Ok(());
     }
@@ -197,6 +202,10 @@ fn scatter(x: &Tensor, a: &Args, source: &Tensor, how: How) -> Result<()> {
         }
     }
     Spot::moved(&x, d, &index)?.write(&x, &part, how, &outside(d))
+}
+
+fn scatter(x: &Tensor, a: &Args, source: &Tensor, how: How) -> Result<()> {
+    scatter_with(x, a.int(1)?, a.tensor(2)?, source, how)
 }
 
 /// What is scattered: a tensor, or a number as a tensor.

@@ -289,7 +289,11 @@ pub(crate) const INDEX_FILL_TENSOR: Structured = Structured {
     forms: Forms::ALL,
     forward: |a| written(&a, index::vector::fill),
     vjp: Vjp::Many(|| {
-        let value = |cx: &Cx, v: &[&Tensor]| select(v[0], cx.args.int(1)?, v[1])?.sum_all();
+        // A slice that several indices name is filled once.
+        let value = |cx: &Cx, v: &[&Tensor]| {
+            let index = crate::op::call(Id::UNIQUE, &[v[1].into()])?.remove(0);
+            select(v[0], cx.args.int(1)?, &index)?.sum_all()
+        };
         let from = [X::Grad(0), X::In(1)];
         vec![X::verb("rest", rest_back, &from), X::None, X::verb("value", value, &from)]
     }),

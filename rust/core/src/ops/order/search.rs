@@ -4,9 +4,10 @@ use super::at;
 use crate::formula::Vjp;
 use crate::op::{Forms, Outputs, Structured, call1};
 use crate::ops::Id;
+use crate::promote::{default_dtype, promote};
 use crate::shape::show;
 use crate::value::Args;
-use crate::{DType, Result, Tensor, Value, bail};
+use crate::{DType, Result, Scalar, Tensor, Value, bail};
 use smallvec::smallvec;
 use wengert_kernels::order::{Search, search};
 
@@ -18,7 +19,10 @@ fn find(
     right: bool,
     narrow: bool,
 ) -> Result<Outputs> {
-    let dtype = crate::promote::promote(sorted.dtype(), values.dtype());
+    let dtype = promote(sorted.dtype(), values.dtype());
+    if dtype == DType::Bool {
+        bail!(NotImplemented, "\"searchsorted_out_cpu\" not implemented for 'Bool'");
+    }
     let rows = sorted.detach().to(dtype)?.contiguous()?;
     let values = values.detach().to(dtype)?.contiguous()?;
     let sorter = sorter.map(Tensor::contiguous).transpose()?;
@@ -37,6 +41,16 @@ fn find(
     // SAFETY: row-major tensors of one dtype; callers have checked shapes, and what the sorter holds.
     unsafe { search(dtype, &s, values.numel()) };
     Ok(smallvec![if narrow { out.to(DType::I32)? } else { out }])
+}
+
+/// A Python number as a tensor, of the dtype it has by itself.
+fn of_number(n: Scalar) -> Result<Tensor> {
+    let dtype = match n {
+        Scalar::Bool(_) => DType::Bool,
+        Scalar::Int(_) => DType::I64,
+        Scalar::Float(_) => default_dtype(),
+    };
+    Tensor::full(&[], n, dtype)
 }
 
 fn last(t: &Tensor) -> usize {
@@ -93,7 +107,7 @@ fn searchsorted(a: &Args) -> Result<Outputs> {
     let sorted = a.tensor(0)?;
     let number = match a.get(1) {
         Value::Tensor(_) => None,
-        _ => Some(Tensor::full(&[], a.number(1)?, sorted.dtype())?),
+        _ => Some(of_number(a.number(1)?)?),
     };
     let values = match &number {
         Some(t) => t,
@@ -146,7 +160,7 @@ fn bucketize(a: &Args) -> Result<Outputs> {
     }
     let values = match a.get(0) {
         Value::Tensor(t) => t.clone(),
-        _ => Tensor::full(&[], a.number(0)?, bounds.dtype())?,
+        _ => of_number(a.number(0)?)?,
     };
     find(bounds, &values, None, a.bool(3)?, a.bool(2)?)
 }
@@ -203,9 +217,12 @@ pub(crate) const BINCOUNT: Structured = Structured {
             Some(_) => DType::F64,
         };
         let n = (most + 1).max(least) as usize;
+        if t.numel() == 0 {
+            return Ok(smallvec![Tensor::zeros(&[n], DType::I64)?]);
+        }
         let parts = match weights {
             Some(w) => w.detach().to(dtype)?,
-            None => Tensor::full(&[], crate::Scalar::Int(1), dtype)?.expand(t.shape())?,
+            None => Tensor::full(&[], Scalar::Int(1), dtype)?.expand(t.shape())?,
         };
         Ok(smallvec![crate::ops::index::spread(&parts, &index, 0, &[n])?])
     },

@@ -3,7 +3,8 @@
 use super::search::{grouped, groups};
 use super::{at, flat_order};
 use crate::formula::Vjp;
-use crate::op::{Forms, Outputs, Structured};
+use crate::op::{Forms, Outputs, Structured, call1};
+use crate::ops::Id;
 use crate::shape::wrap_dim;
 use crate::value::Args;
 use crate::{Bool, Result, Tensor, pointwise};
@@ -16,7 +17,7 @@ fn repeats(t: &Tensor) -> Result<Vec<Bool>> {
         return Ok(Vec::new());
     }
     let (a, b) = (t.slice(0, Some(1), None, 1)?, t.slice(0, None, Some(-1), 1)?);
-    pointwise::binary(crate::ops::Id::EQ, &a, &b)?.contiguous()?.to_vec::<Bool>()
+    pointwise::binary(Id::EQ, &a, &b)?.contiguous()?.to_vec::<Bool>()
 }
 
 /// Distinct elements of a vector that is in order, or whose runs are meant.
@@ -29,7 +30,9 @@ fn of_vector(t: &Tensor, order: Option<&Tensor>) -> Result<[Tensor; 3]> {
 /// Distinct slices along a dimension; in order if `sorted`, else of runs.
 fn of_slices(t: &Tensor, dim: i64, sorted: bool) -> Result<[Tensor; 3]> {
     let d = wrap_dim(dim, t.ndim())? as i64;
-    let rows = t.detach().transpose(d, 0)?.contiguous()?;
+    let moved =
+        |t: &Tensor, from: i64, to: i64| call1(Id::MOVEDIM, &[t.into(), from.into(), to.into()]);
+    let rows = moved(&t.detach(), d, 0)?.contiguous()?;
     let n = rows.shape()[0];
     let width = rows.numel() / n.max(1);
     let flat = rows.reshape(&[n, width])?;
@@ -54,7 +57,7 @@ fn of_slices(t: &Tensor, dim: i64, sorted: bool) -> Result<[Tensor; 3]> {
     let [values, inverse, counts] = grouped(&sorted_rows, Some(&order), &starts, &numbers)?;
     let mut shape: SmallVec<[usize; 4]> = SmallVec::from_slice(rows.shape());
     shape[0] = starts.len();
-    Ok([values.reshape(&shape)?.transpose(0, d)?.contiguous()?, inverse, counts])
+    Ok([moved(&values.reshape(&shape)?, 0, d)?.detach().contiguous()?, inverse, counts])
 }
 
 fn all(t: &Tensor) -> Result<Outputs> {
