@@ -36,6 +36,7 @@ from ._functions import (
     set_printoptions,
     tensor,
 )
+from ._indexing import *
 from .autograd import (
     enable_grad,
     inference_mode,

@@ -16,6 +16,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 pub enum X {
     /// Input number n of the operation.
     In(u8),
+    /// Input number n and all after it: indices.
+    Rest(u8),
     /// Output number n.
     Out(u8),
     /// Gradient of output number n.
@@ -253,6 +255,7 @@ fn closure(steps: &[Instr], x: X) -> u64 {
 fn reads(steps: &[Instr], x: X, needs: u64) -> u16 {
     let bit = |x: &X| match x {
         X::In(i) => 1u16 << i,
+        X::Rest(i) => (0xff << i) & 0xff,
         X::Out(k) => 256 << k,
         _ => 0,
     };

@@ -18,13 +18,14 @@
 //! - [`threads`]: the worker pool
 
 pub mod dtype;
-pub mod gather;
 pub mod gemm;
 #[cfg(all(test, unix))]
 mod guard;
 pub mod isa;
 pub mod lane;
 pub mod nll;
+pub mod order;
+pub mod places;
 pub mod pointwise;
 pub mod program;
 pub mod random;

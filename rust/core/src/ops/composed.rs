@@ -93,7 +93,7 @@ pub(crate) const ROUND_DECIMALS: Structured = Structured {
 };
 
 /// The value as PyTorch writes it into a tensor of `dtype`.
-fn fitting(value: Scalar, dtype: DType) -> Result<Scalar> {
+pub(crate) fn fitting(value: Scalar, dtype: DType) -> Result<Scalar> {
     if !dtype.is_int() {
         return Ok(value);
     }

@@ -3,10 +3,11 @@
 pub(crate) mod composed;
 pub(crate) mod convert;
 pub mod create;
-pub(crate) mod gather;
+pub(crate) mod index;
 pub(crate) mod join;
 pub(crate) mod loss;
 pub(crate) mod nn;
+pub(crate) mod order;
 pub(crate) mod pointwise;
 pub(crate) mod product;
 pub(crate) mod rearrange;
@@ -76,7 +77,19 @@ table! {
     Structured scan: CUMSUM CUMPROD RECURRENCE CUMMAX CUMMIN LOGCUMSUMEXP;
     Structured rearrange: FLIP ROLL TRIL TRIU REPEAT TILE;
     Structured reshaping: DIAGONAL MOVEDIM MOVEDIMS EXPAND_AS VIEW_AS RESHAPE_AS UNFLATTEN RAVEL;
-    Structured gather: GATHER SPREAD INDEX_SELECT TAKE_ALONG_DIM NONZERO WHERE_ONE;
+    Structured index: INDEX INDEX_SPREAD INDEX_PUT;
+    Structured index::vector: INDEX_SELECT INDEX_SELECT_SPREAD INDEX_ADD INDEX_COPY
+        INDEX_FILL_TENSOR INDEX_FILL;
+    Structured index::scatter: GATHER SPREAD TAKE_ALONG_DIM SCATTER SCATTER_VALUE SCATTER_HOW
+        SCATTER_VALUE_HOW SCATTER_ADD;
+    Structured index::reduce: SCATTER_REDUCE INDEX_REDUCE;
+    Structured index::flat: TAKE PUT MASKED_SELECT MASKED_SCATTER;
+    Structured order: SORT SORT_STABLE MSORT ARGSORT ARGSORT_STABLE TOPK KTHVALUE MEDIAN MEDIAN_DIM
+        NANMEDIAN NANMEDIAN_DIM MODE;
+    Structured order::search: SEARCHSORTED SEARCHSORTED_NUMBER BUCKETIZE BUCKETIZE_NUMBER BINCOUNT
+        HISTC;
+    Structured order::unique: UNIQUE UNIQUE_DIM UNIQUE_CONSECUTIVE UNIQUE_CONSECUTIVE_DIM;
+    Structured index::places: NONZERO NONZERO_TUPLE WHERE_ONE;
     Structured composed: CLAMP_TENSORS CLAMP_NUMBERS DIV_MODE ROUND_DECIMALS MASKED_FILL_TENSOR
         MASKED_FILL LERP_TENSORS LERP_NUMBER ADDCMUL ADDCDIV ISCLOSE;
     Pointwise pointwise::blend: LERP LERP_TENSOR LOGADDEXP LOGADDEXP2 XLOGY XLOGY_SELF XLOGY_OTHER

@@ -2,7 +2,7 @@
 
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
-use crate::ops::{Id, gather, join, reduce};
+use crate::ops::{Id, index, join, reduce};
 use crate::pointwise::{self, binary};
 use crate::promote::default_dtype;
 use crate::shape::wrap_dim;
@@ -221,7 +221,7 @@ fn cumulative(a: &Args, max: bool) -> Result<Outputs> {
 
 const TO_SOURCES: Vjp = Vjp::Many(|| {
     let back = |cx: &Cx, v: &[&Tensor]| {
-        gather::spread(v[0], &v[1].detach(), cx.args.int(1)?, &cx.input(0).shape)
+        index::spread(v[0], &v[1].detach(), cx.args.int(1)?, &cx.input(0).shape)
     };
     vec![X::verb("to_sources", back, &[X::Grad(0), X::Out(1)])]
 });

@@ -3,7 +3,7 @@
 use super::{DimList, arg_reduce, dims_arg, empty_dim, reduce, with_dims};
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
-use crate::ops::{Id, gather};
+use crate::ops::{Id, index};
 use crate::pointwise::{self, binary};
 use crate::shape::wrap_dim;
 use crate::value::Args;
@@ -66,7 +66,7 @@ fn share_all(_cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     pointwise::call(Id::WHERE, &[(&mask).into(), (&share).into(), Scalar::Bool(false).into()])
 }
 
-const SHARE_ALL: Vjp =
+pub(crate) const SHARE_ALL: Vjp =
     Vjp::Many(|| vec![X::verb("share", share_all, &[X::Grad(0), X::In(0), X::Out(0)])]);
 
 pub(crate) const MAX: Structured = Structured {
@@ -104,7 +104,7 @@ pub(crate) fn to_source(cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     let shape = &cx.input(0).shape;
     let dim = wrap_dim(cx.args.int(1)?, shape.len())? as i64;
     let (g, indices) = (with_dims(cx, g)?, with_dims(cx, &indices.detach())?);
-    gather::spread(&g, &indices, dim, shape)
+    index::spread(&g, &indices, dim, shape)
 }
 
 const TO_SOURCE: Vjp =
