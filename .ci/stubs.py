@@ -61,7 +61,7 @@ def parameters(schema: str, kind: str) -> str:
         optional = type_.endswith("?")
         hint = TYPES[type_.rstrip("?")] + (" | None" if optional else "")
         if name == "self":
-            name = "input" if kind in ("function", "nn") else "self"
+            name = "input" if kind in ("function", "nn", "linalg") else "self"
             hint = hint if name == "input" else ""
         first_sizes = type_ == "int[]" and i == (kind in ("method", "in_place")) and not default
         if first_sizes and len(items) == i + 1:

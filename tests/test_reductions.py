@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare import check, scenario
+from compare import LAYOUTS, check, scenario
 from strategies import args, dims_of, dtypes, floats, shapes
 
 # name: does it take several dims
@@ -31,7 +31,8 @@ REDUCTIONS = {
 @given(data=st.data())
 def test_over_everything(name, data):
     x = data.draw(args())
-    dim = {"logsumexp": [()]}.get(name, [])
+    # It has no form without dims, and PyTorch's fails for an empty tuple of them.
+    dim = [tuple(range(len(x.shape)))] if name == "logsumexp" else []
     check(lambda t, x: getattr(t, name)(x, *dim), x)
     check(lambda t, x: getattr(x, name)(*dim), x)
 
@@ -60,13 +61,19 @@ def test_dtype_argument(name, data):
     x = data.draw(args(data.draw(shapes(1))))
     wanted = data.draw(dtypes)
     dim = [0] if name == "cumsum" else []
-    check(lambda t, x: getattr(x, name)(*dim, dtype=getattr(t, wanted)), x)
+    # Computed in float32, float64 gradients differ by more than float64 results may.
+    narrowed = wanted == "float32" and x.base.dtype == "float64"
+    orders = 0 if narrowed else 2
+    check(lambda t, x: getattr(x, name)(*dim, dtype=getattr(t, wanted)), x, orders=orders)
 
 
 @pytest.mark.parametrize("name", ["var", "std"])
 @given(data=st.data())
 def test_correction(name, data):
-    x = data.draw(args(data.draw(shapes(1, 3)), dtype=data.draw(floats)))
+    # Not expanded: whether equal elements have a variance of zero or of a rounding error is up to
+    # the order of the sum, and that of gradients, which divide by it, all the more.
+    layout = data.draw(st.sampled_from(sorted(set(LAYOUTS) - {"expanded"})))
+    x = data.draw(args(data.draw(shapes(1, 3)), dtype=data.draw(floats), layout=layout))
     correction = data.draw(st.integers(0, 3))
     keep = data.draw(st.booleans())
     check(lambda t, x: getattr(x, name)(dim=0, correction=correction, keepdim=keep), x, orders=1)
@@ -111,7 +118,8 @@ def test_gradients_of_ties(t):
         lambda: x.max(), lambda: x.min(), lambda: x.amax(), lambda: x.amax(1).sum(),
         lambda: x.amin(0).sum(), lambda: x.max(1).values.sum(), lambda: x.min(0)[0].sum(),
     ):  # fmt: skip
-        yield t.autograd.grad(reduce(), x)
+        # Numbers only: how often a gradient was written to is torch's own affair.
+        yield t.autograd.grad(reduce(), x)[0].tolist()
 
 
 @scenario

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compare import caught, scenario, torch
 from compare import candidate as wengert
+from compare import caught, scenario, torch
 
 
 def ramp(t, *shape):

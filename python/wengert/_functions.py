@@ -16,6 +16,7 @@ __all__ = [
     "broadcast_tensors",
     "can_cast",
     "default_generator",
+    "einsum",
     "equal",
     "from_dlpack",
     "from_numpy",
@@ -32,6 +33,7 @@ __all__ = [
     "set_printoptions",
     "set_rng_state",
     "tensor",
+    "tensordot",
     "typename",
 ]
 
@@ -442,3 +444,65 @@ def typename(obj):
     """The name of an object's type, with its module."""
     kind = type(obj)
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def tensordot(a, b, dims=2, out=None):
+    """Sums of products over the last `dims` dimensions of `a` and the first of `b`, or over those
+    of two lists.
+
+    >>> torch.tensordot(torch.ones(2, 3), torch.ones(3, 4), dims=([1], [0])).shape
+    torch.Size([2, 4])
+    """
+    if isinstance(dims, Tensor):
+        dims = dims.tolist() if dims.numel() > 1 else dims.item()
+    if isinstance(dims, (tuple, list)):
+        first, second = dims
+    elif not isinstance(dims, int):
+        raise RuntimeError(
+            "tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] "
+            f"containing two lists, but got dims={dims}"
+        )
+    elif dims < 0:
+        raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+    elif dims > min(a.dim(), b.dim()):
+        raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+    else:
+        first, second = list(range(-dims, 0)), list(range(dims))
+    return _wengert.tensordot(a, b, first, second, out=out)
+
+
+def einsum(*args):
+    """Sums of products along labelled dimensions (Einstein's convention).
+
+    Takes an equation and the operands, or each operand with its list of numbers, and at the end
+    that of the result.
+
+    >>> torch.einsum("ij,jk->ik", torch.ones(2, 3), torch.ones(3, 1))
+    tensor([[3.],
+            [3.]])
+    """
+    if len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one "
+            "operand and its subscripts list"
+        )
+    if isinstance(args[0], Tensor):
+        equation = ",".join(map(_subscripts, args[1::2]))
+        if len(args) % 2:
+            equation += "->" + _subscripts(args[-1])
+        operands = args[:-1:2] if len(args) % 2 else args[::2]
+    else:
+        equation, *operands = args
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = operands[0]
+    return _wengert.einsum(equation, operands)
+
+
+def _subscripts(numbers):
+    """A list of numbers, an Ellipsis among them, as letters of an equation."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    if any(n is not Ellipsis and not 0 <= n < len(letters) for n in numbers):
+        raise ValueError(
+            "einsum(): subscript in subscript list is not within the valid range [0, 52)"
+        )
+    return "".join("..." if n is Ellipsis else letters[n] for n in numbers)

@@ -363,6 +363,18 @@ def _legacy_new(cls, args, kwargs):
     return data if cls is Tensor else _wengert._as_subclass(data, cls, False)
 
 
+def as_index(sequence):
+    """A sequence in an index, as a tensor of indices or a mask."""
+    from ._functions import tensor
+
+    if isinstance(sequence, str):
+        raise TypeError("new(): invalid data type 'str'")
+    # Lists and arrays are read fast; any other sequence as a list.
+    known = isinstance(sequence, (list, tuple)) or hasattr(sequence, "__array__")
+    index = tensor(sequence if known else list(sequence))
+    return index if index.dtype in (_wengert.bool, _wengert.uint8) else index.long()
+
+
 def _new(name):
     make = getattr(_wengert, name)
 
@@ -445,11 +457,3 @@ def is_nonzero(self):
 @_attach
 def __dir__(self):
     return sorted(set(object.__dir__(self)))
-
-
-def _getitem(t, index):
-    raise NotImplementedError("indexing with tensors, lists and masks is not supported yet")
-
-
-def _setitem(t, index, value):
-    raise NotImplementedError("indexing with tensors, lists and masks is not supported yet")

@@ -1,6 +1,7 @@
 //! Errors: PyTorch's exception class and sentence.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 /// Which exception PyTorch raises for an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,4 +54,16 @@ macro_rules! err {
 #[macro_export]
 macro_rules! bail {
     ($kind:ident, $($arg:tt)*) => { return Err($crate::err!($kind, $($arg)*)) };
+}
+
+static SHOW_WARNING: OnceLock<fn(&str) -> Result<()>> = OnceLock::new();
+
+/// Registers what shows warnings; without it they are not shown. It may make one an error.
+pub fn show_warnings_with(show: fn(&str) -> Result<()>) {
+    let _ = SHOW_WARNING.set(show);
+}
+
+/// Warns the user.
+pub(crate) fn warn(text: &str) -> Result<()> {
+    SHOW_WARNING.get().map_or(Ok(()), |show| show(text))
 }

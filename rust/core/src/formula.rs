@@ -16,11 +16,16 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 pub enum X {
     /// Input number n of the operation.
     In(u8),
+    /// Input number n and all after it: indices.
+    Rest(u8),
     /// Output number n.
     Out(u8),
     /// Gradient of output number n.
     Grad(u8),
     Lit(f64),
+    /// Argument number n of the call, a number; not in pointwise operations, whose numbers are
+    /// inputs.
+    Arg(u8),
     /// Result of instruction number n.
     Step(u16),
     /// No gradient: the input is not differentiable.
@@ -206,6 +211,12 @@ impl Formula {
         self.grads.get(i).copied().unwrap_or(X::None)
     }
 
+    /// How many inputs the node has edges for: those up to the last that can have a gradient. None
+    /// if the rule is not a formula.
+    pub fn tracked(&self) -> Option<usize> {
+        self.grads.iter().rposition(|&g| g != X::None).map(|last| last + 1)
+    }
+
     /// What has to be saved so that the gradients of the inputs in `wanted` (a bit set) can be
     /// computed.
     #[inline]
@@ -244,6 +255,7 @@ fn closure(steps: &[Instr], x: X) -> u64 {
 fn reads(steps: &[Instr], x: X, needs: u64) -> u16 {
     let bit = |x: &X| match x {
         X::In(i) => 1u16 << i,
+        X::Rest(i) => (0xff << i) & 0xff,
         X::Out(k) => 256 << k,
         _ => 0,
     };

@@ -43,4 +43,5 @@ pub use scalar::Scalar;
 pub use storage::{Storage, empty_cache};
 pub use tensor::{Host, Tensor, live_tensors, set_host};
 pub use value::Value;
+pub use wengert_kernels::threads::{num_threads, set_num_threads};
 pub use wengert_kernels::{Bool, DType, Element};

@@ -60,8 +60,10 @@ impl Forms {
     pub const IN_PLACE: Forms = Forms(4);
     /// In `torch.nn.functional`.
     pub const NN: Forms = Forms(8);
+    /// In `torch.linalg`, without the `linalg_` of its schema.
+    pub const LINALG: Forms = Forms(16);
     /// `name_`, which changes only the layout of its first argument.
-    pub const LAYOUT: Forms = Forms(4 | 16);
+    pub const LAYOUT: Forms = Forms(4 | 32);
     /// Not visible by itself.
     pub const HIDDEN: Forms = Forms(0);
     pub const BOTH: Forms = Forms(3);
@@ -249,7 +251,7 @@ pub fn call1(id: Id, args: &[Value]) -> Result<Tensor> {
 /// autograd forbids.
 pub fn call_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     if let Block::Structured(s) = id.block() {
-        return if s.forms.has(Forms(16)) {
+        return if s.forms.has(Forms(32)) {
             crate::views::relayout(id, s, args)
         } else {
             crate::record::structured_in_place(id, args)

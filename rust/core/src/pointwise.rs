@@ -337,7 +337,12 @@ pub(crate) fn out_strides(shape: &[usize], args: &[Operand]) -> Strides {
     }
     let strides: SmallVec<[Strides; 3]> =
         tensors.iter().map(|t| broadcast_strides(t.shape(), t.strides(), shape)).collect();
-    let order = memory_order(shape, &strides);
+    strides_like(shape, &strides)
+}
+
+/// Dense strides for `shape` in the memory order of operands with these strides.
+pub(crate) fn strides_like(shape: &[usize], strides: &[Strides]) -> Strides {
+    let order = memory_order(shape, strides);
     let mut out = Strides::from_elem(1, shape.len());
     let mut step = 1;
     for d in order {

@@ -94,7 +94,7 @@ fn meta_of(t: Option<&Tensor>) -> Meta {
 }
 
 /// The tensors among the arguments of a structured call: one slot per tensor parameter, or the
-/// members of a list.
+/// members of a list. Indices come last, so that the numbers of the others do not depend on them.
 fn tensor_slots(args: &[Value]) -> SmallVec<[Option<&Tensor>; 3]> {
     let mut out = SmallVec::new();
     for a in args {
@@ -102,6 +102,11 @@ fn tensor_slots(args: &[Value]) -> SmallVec<[Option<&Tensor>; 3]> {
             Value::Tensor(t) => out.push(Some(t)),
             Value::Tensors(list) => out.extend(list.iter().map(Some)),
             _ => (),
+        }
+    }
+    for a in args {
+        if let Value::Indices(list) = a {
+            out.extend(list.iter().map(Option::as_ref));
         }
     }
     out
@@ -121,9 +126,26 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
     let parent = slots.first().copied().flatten();
     outputs.iter().filter(|t| t.base().is_some()).for_each(|t| views::made(t, parent));
     if wanted != 0 && !matches!(s.vjp, Vjp::None) {
-        structured_node(id, s.vjp, args, &slots, wanted, &outputs)?;
+        check_differentiable(id, &outputs)?;
+        let node = structured_node(id, s.vjp, args, &slots, wanted, &outputs)?;
+        for (k, out) in outputs.iter().enumerate() {
+            if out.dtype().is_differentiable() {
+                out.set_node(Some(node.clone()), k);
+            }
+        }
     }
     Ok(outputs)
+}
+
+/// PyTorch's refusal of a derivative through a dtype that has none. A conversion is no such case:
+/// there the history ends.
+fn check_differentiable(id: Id, outputs: &Outputs) -> Result<()> {
+    match outputs.first() {
+        Some(y) if !y.dtype().is_differentiable() && id != Id::TO_COPY => {
+            bail!(Runtime, "Autograd not support dtype: {}", y.dtype().scalar_name())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn structured_node(
@@ -132,16 +154,17 @@ fn structured_node(
     args: &[Value],
     slots: &[Option<&Tensor>],
     wanted: u32,
-    outputs: &Outputs,
-) -> Result<()> {
+    outputs: &[Tensor],
+) -> Result<Node> {
     let formula = &id.op().formula;
     let saves =
         if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
-    let edges = slots.iter().map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
+    let tracked = slots.iter().take(formula.tracked().unwrap_or(slots.len()));
+    let edges = tracked.map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
-    for (i, t) in slots.iter().enumerate().take(8) {
+    for (i, t) in slots.iter().enumerate() {
         saved.push(match t {
-            Some(t) if saves & (1 << i) != 0 => Saved::Input((*t).clone(), t.version()),
+            Some(t) if saves & (1 << i.min(7)) != 0 => Saved::Input((*t).clone(), t.version()),
             _ => Saved::Absent,
         });
     }
@@ -162,16 +185,16 @@ fn structured_node(
             ..Info::default()
         }
     });
-    for (k, out) in outputs.iter().enumerate() {
-        if out.dtype().is_differentiable() {
-            out.set_node(Some(node.clone()), k);
-        }
-    }
-    Ok(())
+    Ok(node)
 }
 
+/// An argument as the node keeps it: of indices only which there were.
 fn without_tensor(v: &Value) -> Value {
     match v {
+        Value::Indices(list) => {
+            let given = list.iter().enumerate().filter(|(_, t)| t.is_some());
+            Value::Ints(given.map(|(i, _)| i as i64).collect())
+        }
         Value::Tensor(_) | Value::Tensors(_) => Value::None,
         v => v.clone(),
     }
@@ -274,6 +297,9 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     };
     let slots = tensor_slots(args);
     check_in_place(id, x, slots.iter().flatten().copied())?;
+    if let Some(write) = crate::ops::index::writer(id) {
+        return write_in_place(id, write, x, args, &slots);
+    }
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
     let history = edge_of(x)?;
     let mut args = args.to_vec();
@@ -286,7 +312,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         x.detach()
     });
     let out = op::call1(id, &args)?;
-    check_fits(x, &out)?;
+    check_fits(id, x, &out)?;
     let out = crate::ops::convert::to_dtype(&out, x.dtype())?;
     let Some(node) = out.node().cloned() else {
         x.copy_raw(&out)?;
@@ -303,7 +329,41 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     Ok(x.clone())
 }
 
-fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
+/// Runs an operation that writes straight into its first argument, of which it saves nothing.
+fn write_in_place(
+    id: Id,
+    write: crate::ops::index::Write,
+    x: &Tensor,
+    args: &[Value],
+    slots: &[Option<&Tensor>],
+) -> Result<Tensor> {
+    let wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
+    let vjp = id.op().block.vjp();
+    let node = match wanted {
+        0 => None,
+        _ => Some(structured_node(id, vjp, args, slots, wanted, std::slice::from_ref(x))?),
+    };
+    {
+        let _off = Guard::new(false);
+        write(x, &Args(args))?;
+    }
+    x.bump_version();
+    if let Some(node) = node {
+        views::mark_fresh(x);
+        views::rebase(x, node)?;
+    }
+    Ok(x.clone())
+}
+
+fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
+    if out.shape() != x.shape() && matches!(id, Id::ADDMM | Id::ADDMV | Id::BADDBMM) {
+        bail!(
+            Runtime,
+            "Bad in-place call: input tensor size {} and output tensor size {} should match",
+            crate::shape::show(x.shape()),
+            crate::shape::show(out.shape())
+        );
+    }
     check_output(x.shape(), out.shape())?;
     if !can_cast(out.dtype(), x.dtype()) {
         bail!(

@@ -12,6 +12,8 @@ pub enum Type {
     /// A Tensor or a Python number.
     Operand,
     Tensors,
+    /// A tuple of Tensors that index; inside the library some may be missing.
+    Indices,
     /// A Python number.
     Number,
     Int,
@@ -125,6 +127,7 @@ impl Param {
             "Tensor" => Type::Tensor,
             "Operand" => Type::Operand,
             "Tensor[]" => Type::Tensors,
+            "Tensor?[]" => Type::Indices,
             "Scalar" => Type::Number,
             "int" => Type::Int,
             "float" => Type::Float,
@@ -143,7 +146,7 @@ impl Param {
     pub fn type_name(&self) -> &'static str {
         match self.ty {
             Type::Tensor | Type::Operand => "Tensor",
-            Type::Tensors => "tuple of Tensors",
+            Type::Tensors | Type::Indices => "tuple of Tensors",
             Type::Number => "Number",
             Type::Int => "int",
             Type::Float => "float",

@@ -10,6 +10,8 @@ pub enum Value {
     None,
     Tensor(Tensor),
     Tensors(Vec<Tensor>),
+    /// Indices, one for each leading dimension (a mask covers several); None for all of one.
+    Indices(Vec<Option<Tensor>>),
     Number(Scalar),
     Int(i64),
     Bool(bool),
@@ -46,6 +48,7 @@ impl<'a> Args<'a> {
     getters! {
         tensor opt_tensor: Value::Tensor(t) => t, &'a Tensor, "a Tensor";
         tensors opt_tensors: Value::Tensors(t) => t, &'a [Tensor], "a list of Tensors";
+        indices opt_indices: Value::Indices(t) => t, &'a [Option<Tensor>], "a list of Tensors";
         number opt_number: Value::Number(s) => *s, Scalar, "a number";
         int opt_int: Value::Int(v) => *v, i64, "an int";
         bool opt_bool: Value::Bool(v) => *v, bool, "a bool";

@@ -19,7 +19,18 @@ pub type Grads = SmallVec<[Option<Tensor>; 2]>;
 enum Val {
     Missing,
     Tensor(Tensor),
+    Tensors(Vec<Tensor>),
     Number(Scalar),
+}
+
+impl Val {
+    fn tensors(&self) -> &[Tensor] {
+        match self {
+            Val::Tensor(t) => std::slice::from_ref(t),
+            Val::Tensors(list) => list,
+            Val::Number(_) | Val::Missing => &[],
+        }
+    }
 }
 
 /// The gradients of the inputs of `node` in the set `wanted`, for those of its outputs.
@@ -90,7 +101,8 @@ fn defined(grads: &[Option<Tensor>], k: usize, cx: &Cx) -> Result<Tensor> {
 /// The saved value for input or output `x`, checked for in-place changes.
 fn unpack(node: &Node, x: X) -> Result<Val> {
     let saved = match x {
-        X::In(i) => node.saved().get(i as usize),
+        // Where an optional input was left out, an output may stand in its place.
+        X::In(i) => node.saved().get(i as usize).filter(|s| !matches!(s, Saved::Output(..))),
         X::Out(k) => {
             node.saved().iter().find(|s| matches!(s, Saved::Output(_, _, n) if *n == k as u32))
         }
@@ -120,6 +132,7 @@ impl Val {
         match self {
             Val::Missing => Value::None,
             Val::Tensor(t) => Value::Tensor(t),
+            Val::Tensors(list) => Value::Tensors(list),
             Val::Number(s) => Value::Number(s),
         }
     }
@@ -144,6 +157,18 @@ impl Node {
         let _on = crate::mode::Guard::new(true);
         Ok(unpack(self, X::Out(k as u8))?.value())
     }
+}
+
+/// The saved inputs from number `from` on.
+fn unpack_rest(node: &Node, from: u8) -> Result<Vec<Tensor>> {
+    let mut out = Vec::new();
+    for saved in node.saved().iter().skip(from as usize) {
+        if let Saved::Input(t, version) = saved {
+            check_version(t, *version, None)?;
+            out.push(t.clone());
+        }
+    }
+    Ok(out)
 }
 
 /// PyTorch's refusal to use a saved tensor that was written to.
@@ -180,8 +205,10 @@ fn run(
     let get = |x: X, steps: &[Val]| -> Result<Val> {
         Ok(match x {
             X::In(_) | X::Out(_) => unpack(node, x)?,
+            X::Rest(from) => Val::Tensors(unpack_rest(node, from)?),
             X::Grad(k) => Val::Tensor(defined(grads, k as usize, cx)?),
             X::Lit(v) => Val::Number(Scalar::Float(v)),
+            X::Arg(i) => Val::Number(cx.args.number(i as usize)?),
             X::Step(s) => steps[s as usize].clone(),
             X::None => Val::Missing,
         })
@@ -195,10 +222,7 @@ fn run(
         steps[i] = match step.action {
             Action::Pointwise(id) => pointwise_step(id, &args)?,
             Action::Verb(_, f) => {
-                let tensors: SmallVec<[&Tensor; 3]> = args
-                    .iter()
-                    .filter_map(|v| if let Val::Tensor(t) = v { Some(t) } else { None })
-                    .collect();
+                let tensors: SmallVec<[&Tensor; 3]> = args.iter().flat_map(Val::tensors).collect();
                 Val::Tensor(f(cx, &tensors)?)
             }
         };
@@ -208,7 +232,7 @@ fn run(
         let wants = wanted & bit(i) != 0;
         out.push(match if wants { get(formula.grad_of(i), &steps)? } else { Val::Missing } {
             Val::Tensor(t) => Some(t),
-            Val::Number(_) | Val::Missing => None,
+            Val::Number(_) | Val::Tensors(_) | Val::Missing => None,
         });
     }
     Ok(out)
@@ -228,7 +252,7 @@ fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
         operands.push(match v {
             Val::Tensor(t) => Operand::Tensor(t),
             Val::Number(s) => Operand::Number(*s),
-            Val::Missing => bail!(Runtime, "{}: a saved value is missing", id.name()),
+            _ => bail!(Runtime, "{}: a saved value is missing", id.name()),
         });
     }
     Ok(Val::Tensor(crate::pointwise::call(id, &operands)?))

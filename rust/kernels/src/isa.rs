@@ -56,6 +56,8 @@ fn hardware() -> Level {
 /// What differs between levels inside a kernel's source.
 pub trait Isa: Copy + Default + 'static {
     const LEVEL: Level;
+    /// Functions whose hard arguments need a branch give NaN for these instead; see [`Quick`].
+    const QUICK: bool = false;
     /// `a * b + c`, with one rounding where the level has FMA and two where it has not.
     fn fma32(a: f32, b: f32, c: f32) -> f32;
     /// As [`Isa::fma32`], in double precision.
@@ -95,6 +97,25 @@ macro_rules! with_fma {
     })* };
 }
 with_fma!(Avx2, Avx512);
+
+/// A level at which functions with rare, hard arguments (huge ones of sine, say) take the easy way
+/// for all, without a branch, and give NaN where that is wrong: a loop at this level vectorises,
+/// and what came out as NaN is computed again at the level itself.
+#[derive(Clone, Copy, Default)]
+pub struct Quick<I>(I);
+
+impl<I: Isa> Isa for Quick<I> {
+    const LEVEL: Level = I::LEVEL;
+    const QUICK: bool = true;
+    #[inline(always)]
+    fn fma32(a: f32, b: f32, c: f32) -> f32 {
+        I::fma32(a, b, c)
+    }
+    #[inline(always)]
+    fn fma64(a: f64, b: f64, c: f64) -> f64 {
+        I::fma64(a, b, c)
+    }
+}
 
 /// Compiles `$body`, generic over an [`Isa`] named `$I`, once per level, and calls the best one.
 ///

@@ -13,14 +13,19 @@
 //! - [`reduce`]: sums, extrema and scans
 //! - [`gemm`]: matrix products
 //! - [`softmax`]: softmax, its logarithm, and their gradients
+//! - [`nll`]: the negative log likelihood of classes
 //! - [`random`]: PyTorch's CPU generator, number for number
 //! - [`threads`]: the worker pool
 
 pub mod dtype;
-pub mod gather;
 pub mod gemm;
+#[cfg(all(test, unix))]
+mod guard;
 pub mod isa;
 pub mod lane;
+pub mod nll;
+pub mod order;
+pub mod places;
 pub mod pointwise;
 pub mod program;
 pub mod random;

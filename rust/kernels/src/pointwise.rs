@@ -36,6 +36,8 @@ pub type Kernel = unsafe fn(dst: *mut u8, src: &[*const u8; 3], n: usize);
 /// Clauses, each at most once, separated by `;`, with one to three arguments:
 ///
 /// - `float |x| ..`: f32 and f64; arguments and result are `T: Real<I>`
+/// - `quick |x| ..`: as `float`, for formulas with functions that have rare hard arguments (sine,
+///   remainder) and whose result is NaN wherever theirs is
 /// - `int |x| ..`: i8, i16, i32, i64, u8; arguments and result are `T: Int`
 /// - `bool |x| ..`: `bool` to `bool`
 /// - `compare |a, b| ..`: every real dtype; arguments are `T: PartialOrd + Copy`, result `bool`
@@ -67,6 +69,9 @@ macro_rules! kernel_clause {
                 $e
             }
         }
+    };
+    ($op:ident, quick, |$($x:ident),+| $e:expr) => {
+        $crate::kernel_clause!($op, float, |$($x),+| $e);
     };
     ($op:ident, test, |$($x:ident),+| $e:expr) => {
         impl $crate::pointwise::TestOp for $op {

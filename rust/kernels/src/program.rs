@@ -24,8 +24,13 @@ pub const BLOCK: usize = 256;
 pub const PARALLEL_MIN: usize = 1 << 15;
 /// Bytes of registers one block has; bounds [`Program::register_bytes`].
 pub const SCRATCH: usize = 64 << 10;
-/// Outputs of at least this many bytes are written past the caches.
-const STREAM_MIN: usize = 4 << 20;
+/// Passes that read and write at least this many bytes write their outputs past the caches.
+const STREAM_MIN: usize = 16 << 20;
+/// Rows of at least this many elements are walked one by one rather than as one long sequence.
+const ROW_MIN: usize = 64;
+/// Elements of a row taken at a time where an operand lies across: as many cache lines of it stay
+/// for the rows below.
+const PANEL: usize = 128;
 
 /// One instruction: `registers[dst] = kernel(registers[src])`.
 #[derive(Clone, Copy)]
@@ -133,6 +138,20 @@ struct Job<'a> {
     inputs: SmallVec<[(Operand, Access); 4]>,
     outputs: SmallVec<[(Operand, Access); 2]>,
     stream: bool,
+    /// An output is an input, too: kernels may not write there while they read.
+    in_place: bool,
+    order: Order,
+}
+
+/// How the index space is walked.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    /// As one sequence.
+    Linear,
+    /// Row by row, so that operands with rows of their own are pointed at, not gathered.
+    Rows,
+    /// In panels of columns, for an operand whose columns lie in a row.
+    Panels,
 }
 
 // SAFETY: the pointers are read and written at disjoint ranges per task, as `run` requires.
@@ -149,16 +168,17 @@ pub unsafe fn run(program: &Program, shape: &[usize], inputs: &[Operand], output
     if total == 0 {
         return;
     }
-    let job = Job::new(program, shape, inputs, outputs, total);
+    let mut job = Job::new(program, shape, inputs, outputs, total);
+    job.order = job.best_order();
     if total < PARALLEL_MIN || threads::num_threads() == 1 {
         // SAFETY: the caller's promise.
         unsafe { job.run_range(0..total, &mut |_, _, _| ()) };
         return;
     }
-    let pieces = total.div_ceil(CHUNK);
+    let piece = job.piece();
     // SAFETY: the caller's promise; pieces are disjoint.
-    threads::parallel_for(pieces, &|i| unsafe {
-        job.run_range(i * CHUNK..((i + 1) * CHUNK).min(total), &mut |_, _, _| ())
+    threads::parallel_for(total.div_ceil(piece), &|i| unsafe {
+        job.run_range(i * piece..((i + 1) * piece).min(total), &mut |_, _, _| ())
     });
 }
 
@@ -232,14 +252,48 @@ impl<'a> Job<'a> {
         let mut all: SmallVec<[(Operand, Access); 6]> =
             all.into_iter().map(|o| (o.access(&shape), o)).map(|(a, o)| (o, a)).collect();
         let outputs: SmallVec<[(Operand, Access); 2]> = all.drain(inputs.len()..).collect();
-        let bytes = outputs.iter().map(|(o, _)| o.size * total).max().unwrap_or(0);
         let in_place = outputs.iter().any(|(o, _)| all.iter().any(|(i, _)| i.ptr == o.ptr));
+        let moved = |(o, access): &(Operand, Access)| match access {
+            Access::Constant => 0,
+            _ => o.size * total,
+        };
+        let bytes: usize = all.iter().chain(&outputs).map(moved).sum();
         Job {
             program,
             shape,
             inputs: all.into_iter().collect(),
             outputs,
             stream: bytes >= STREAM_MIN && !in_place,
+            in_place,
+            order: Order::Linear,
+        }
+    }
+
+    /// The length of a row; 1 without dimensions.
+    fn row(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+
+    fn best_order(&self) -> Order {
+        let strided = |list: &[(Operand, Access)]| list.iter().any(|o| o.1 == Access::Strided);
+        if self.shape.len() < 2
+            || self.row() < ROW_MIN
+            || !(strided(&self.inputs) || strided(&self.outputs))
+        {
+            return Order::Linear;
+        }
+        let across = |(o, access): &(Operand, Access)| {
+            let [.., above, last] = &o.strides[..] else { return false };
+            *access == Access::Strided && above.unsigned_abs() == o.size && last.abs() > *above
+        };
+        if self.inputs.iter().any(across) { Order::Panels } else { Order::Rows }
+    }
+
+    /// Elements one task takes: whole rows, where rows are walked.
+    fn piece(&self) -> usize {
+        match self.order {
+            Order::Linear => CHUNK,
+            _ => (CHUNK / self.row()).max(1) * self.row(),
         }
     }
 
@@ -273,7 +327,7 @@ impl<'a> Job<'a> {
         let mut scratch = Scratch::<BYTES>(MaybeUninit::uninit());
         let base = scratch.0.as_mut_ptr().cast::<u8>();
         let stride = self.program.element * block;
-        debug_assert!(self.program.registers * stride <= BYTES);
+        assert!(self.program.registers * stride <= BYTES, "too many registers");
         // SAFETY: register r is bytes r*stride..(r+1)*stride of the scratch, which fits.
         let register = |r: usize| unsafe { base.add(r * stride) };
         let mut at: SmallVec<[*mut u8; 24]> =
@@ -284,17 +338,14 @@ impl<'a> Job<'a> {
                 unsafe { copy_strided(o.size, at[r], o.size as isize, o.ptr, 0, block) };
             }
         }
-        let mut index = self.index_of(range.start);
-        let mut start = range.start;
-        while start < range.end {
-            let n = block.min(range.end - start);
+        let mut step = |start: usize, index: &[usize], n: usize| {
             // SAFETY: the caller's promise; `index` is the index of element `start`.
             unsafe {
                 for (r, (o, access)) in self.inputs.iter().enumerate() {
                     match access {
                         Access::Linear => at[r] = o.ptr.add(start * o.size),
                         Access::Constant => (),
-                        Access::Strided => self.gather(o, &index, register(r), n),
+                        Access::Strided => at[r] = self.row_of(o, index, register(r), n),
                     }
                 }
                 self.direct_outputs(&mut at, start);
@@ -303,22 +354,68 @@ impl<'a> Job<'a> {
                     (s.kernel)(at[s.dst as usize], &src, n);
                 }
                 for ((o, access), &r) in self.outputs.iter().zip(&self.program.results) {
-                    self.store(o, *access, at[r as usize], &index, start, n);
+                    self.store(o, *access, at[r as usize], index, start, n);
                 }
                 if let Some(&r) = self.program.results.last() {
                     last(at[r as usize], n, start);
                 }
             }
-            start += n;
-            if start < range.end {
-                self.advance(&mut index, n);
+        };
+        let mut index = self.index_of(range.start);
+        let row = self.row();
+        match self.order {
+            Order::Linear => {
+                for start in range.clone().step_by(block) {
+                    let n = block.min(range.end - start);
+                    step(start, &index, n);
+                    self.advance(&mut index, n);
+                }
+            }
+            Order::Rows => {
+                for top in range.step_by(row) {
+                    for j in (0..row).step_by(block) {
+                        index[self.shape.len() - 1] = j;
+                        step(top + j, &index, block.min(row - j));
+                    }
+                    index[self.shape.len() - 1] = 0;
+                    self.advance(&mut index, row);
+                }
+            }
+            Order::Panels => {
+                for j in (0..row).step_by(PANEL) {
+                    let mut index = index.clone();
+                    index[self.shape.len() - 1] = j;
+                    for top in range.clone().step_by(row) {
+                        step(top + j, &index, PANEL.min(row - j));
+                        self.advance(&mut index, row);
+                    }
+                }
             }
         }
     }
 
+    /// `n` elements of a strided input from `index` on: where they lie, or gathered in `register`.
+    #[inline]
+    unsafe fn row_of(&self, o: &Operand, index: &[usize], register: *mut u8, n: usize) -> *mut u8 {
+        // SAFETY: the caller's promise: n elements from `index` on are inside the input.
+        unsafe {
+            let inner = o.strides.last().copied();
+            if self.order != Order::Linear && inner == Some(o.size as isize) {
+                let walked = index.iter().zip(&o.strides).map(|(&i, &s)| i as isize * s);
+                return o.ptr.offset(walked.sum());
+            }
+            // One value for a whole row is there already, from the row's first block.
+            if self.order == Order::Rows && inner == Some(0) && index.last() != Some(&0) {
+                return register;
+            }
+            self.gather(o, index, register, n);
+        }
+        register
+    }
+
     /// Lets the step that makes an output write where the output lies, if that is possible.
     unsafe fn direct_outputs(&self, at: &mut [*mut u8], start: usize) {
-        if self.stream {
+        if self.stream || self.in_place {
             return;
         }
         for ((o, access), &r) in self.outputs.iter().zip(&self.program.results) {

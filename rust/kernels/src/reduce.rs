@@ -3,12 +3,23 @@
 //! Every result depends on the values and the layout alone: not on the instruction set, nor on the
 //! number of threads.
 
+/// Runs a `Fold`, compiled once per instruction set.
+macro_rules! fold {
+    ($F:ty, $fold:expr, $src:ident, $dims:ident, $dst:ident) => {{
+        $crate::reduce::job::Job::<$F>::new($fold, $dims, $src.cast(), $dst.cast()).run(|job, i| {
+            // SAFETY: the caller of the function this stands in promises what `piece` asks.
+            crate::dispatch!(_I, (job: &$crate::reduce::job::Job<$F>, i: usize) => unsafe { job.piece(i) })
+        })
+    }};
+}
+
 mod arg;
 mod block;
 mod columns;
 mod fold;
 mod job;
 mod layout;
+mod moments;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -17,13 +28,13 @@ mod walk;
 pub use arg::{Extremum, arg_reduce};
 pub use block::{BLOCK, BlockSum, CHUNK, combine};
 pub use layout::Dims;
+pub use moments::variance;
 pub use scan::{Scan, scan};
 
 use num_complex::Complex;
 
-use crate::DType;
-use fold::{Bits, Order, PairBits, Prod, Sum};
-use job::Job;
+use crate::{DType, threads};
+use fold::{Bits, Magnitudes, Order, PairBits, Prod, Squares, Sum};
 
 /// A reduction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +43,10 @@ pub enum Op {
     Sum,
     /// As `Sum`.
     Prod,
+    /// Sum of squares, of float32 and float64.
+    SumSquares,
+    /// Sum of magnitudes, of float32 and float64.
+    SumMagnitudes,
     /// Of bool, the integers, float32 and float64; a NaN wins.
     Max,
     /// As `Max`.
@@ -59,22 +74,14 @@ pub unsafe fn reduce(op: Op, dtype: DType, src: *const u8, dims: &Dims, dst: *mu
         match (op, dtype) {
             (Op::Sum, _) => sum(dtype, src, dims, dst),
             (Op::Prod, _) => prod(dtype, src, dims, dst),
+            (Op::SumSquares, _) => squares(dtype, src, dims, dst),
+            (Op::SumMagnitudes, _) => magnitudes(dtype, src, dims, dst),
             (Op::Any, _) | (Op::Max, DType::Bool) => truth(false, dtype, src, dims, dst),
             (Op::All, _) | (Op::Min, DType::Bool) => truth(true, dtype, src, dims, dst),
             (Op::Max, _) => extremum(Extremum::Max, dtype, src, dims, dst),
             (Op::Min, _) => extremum(Extremum::Min, dtype, src, dims, dst),
         }
     }
-}
-
-/// Runs a `Fold`, compiled once per instruction set.
-macro_rules! fold {
-    ($F:ty, $fold:expr, $src:ident, $dims:ident, $dst:ident) => {{
-        Job::<$F>::new($fold, $dims, $src.cast(), $dst.cast()).run(|job, i| {
-            // SAFETY: the caller of the function this stands in promises what `piece` asks.
-            crate::dispatch!(_I, (job: &Job<$F>, i: usize) => unsafe { job.piece(i) })
-        })
-    }};
 }
 
 unsafe fn sum(dtype: DType, src: *const u8, dims: &Dims, dst: *mut u8) {
@@ -104,6 +111,22 @@ unsafe fn prod(dtype: DType, src: *const u8, dims: &Dims, dst: *mut u8) {
         DType::C64 => fold!(Prod<Complex<f32>>, Prod::default(), src, dims, dst),
         DType::C128 => fold!(Prod<Complex<f64>>, Prod::default(), src, dims, dst),
         _ => panic!("no product of {}", dtype.name()),
+    }
+}
+
+unsafe fn squares(dtype: DType, src: *const u8, dims: &Dims, dst: *mut u8) {
+    match dtype {
+        DType::F32 => fold!(Squares<f32>, Squares::default(), src, dims, dst),
+        DType::F64 => fold!(Squares<f64>, Squares::default(), src, dims, dst),
+        _ => panic!("no sum of squares of {}", dtype.name()),
+    }
+}
+
+unsafe fn magnitudes(dtype: DType, src: *const u8, dims: &Dims, dst: *mut u8) {
+    match dtype {
+        DType::F32 => fold!(Magnitudes<f32>, Magnitudes::default(), src, dims, dst),
+        DType::F64 => fold!(Magnitudes<f64>, Magnitudes::default(), src, dims, dst),
+        _ => panic!("no sum of magnitudes of {}", dtype.name()),
     }
 }
 
@@ -146,7 +169,14 @@ unsafe fn truth(all: bool, dtype: DType, src: *const u8, dims: &Dims, dst: *mut 
     }
 }
 
+/// Pieces that are worth waking a thread for; each takes some 2 us or more.
+const WAKE: usize = 12;
+
 /// Calls `f` with 0 to `n - 1`: the pieces of work, each of which threads may take.
 fn for_pieces(n: usize, f: &(dyn Fn(usize) + Sync)) {
-    (0..n).for_each(f);
+    if n >= WAKE || n > 1 && threads::are_hot() {
+        threads::parallel_for(n, f);
+    } else {
+        (0..n).for_each(f);
+    }
 }

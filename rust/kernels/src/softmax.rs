@@ -29,8 +29,9 @@ pub struct Dims {
     pub inner: usize,
 }
 
-/// Elements of a row treated at once: two vectors of f32 with AVX-512, so that latencies overlap.
-const LANES: usize = 32;
+/// Elements of a row treated at once: more would overlap latencies of long rows better, and make
+/// short ones slower.
+const LANES: usize = 16;
 /// Columns treated together where the normalised dimension is not the last: a few cache lines.
 const STRIP: usize = 64;
 /// Elements worth another thread: `exp` of so many takes some 10 us.
@@ -120,9 +121,11 @@ impl Job {
             unsafe {
                 let (x, y) = (self.x.cast::<T>().add(at), self.y.cast::<T>().add(at));
                 let out = self.out.cast::<T>().add(at);
+                let row = |p| std::slice::from_raw_parts(p, n);
+                let out_row = |p| std::slice::from_raw_parts_mut(p, n);
                 match (inner, self.backward) {
-                    (1, false) => row_forward::<I, T>(self.kind, n, x, out),
-                    (1, true) => row_backward::<I, T>(self.kind, n, x, y, out),
+                    (1, false) => row_forward::<I, T>(self.kind, row(x), out_row(out)),
+                    (1, true) => row_backward::<I, T>(self.kind, row(x), row(y), out_row(out)),
                     (_, false) => columns_forward::<I, T>(self.kind, n, inner, width, x, out),
                     (_, true) => columns_backward::<I, T>(self.kind, n, inner, width, x, y, out),
                 }
@@ -131,49 +134,50 @@ impl Job {
     }
 }
 
-/// The elements from `i` on, at most `LANES`, the rest filled up.
-///
-/// # Safety
-/// `p` has `n` elements.
+/// Calls `f` with the elements in blocks of `LANES`, the last one filled up with `fill`.
 #[inline(always)]
-unsafe fn load<T: Copy>(p: *const T, i: usize, n: usize, fill: T) -> [T; LANES] {
-    // SAFETY: no more than the elements that exist are read.
-    unsafe {
-        if i + LANES <= n {
-            return p.add(i).cast::<[T; LANES]>().read_unaligned();
-        }
-        let mut out = [fill; LANES];
-        std::ptr::copy_nonoverlapping(p.add(i), out.as_mut_ptr(), n - i);
-        out
+fn blocks<T: Copy>(x: &[T], fill: T, mut f: impl FnMut(&[T; LANES])) {
+    let (blocks, rest) = x.as_chunks();
+    blocks.iter().for_each(&mut f);
+    if !rest.is_empty() {
+        let mut last = [fill; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        f(&last);
     }
 }
 
-/// The inverse of [`load`].
-///
-/// # Safety
-/// `p` has room for `n` elements.
+/// As [`blocks`], for two rows of one length.
 #[inline(always)]
-unsafe fn store<T: Copy>(p: *mut T, i: usize, n: usize, values: [T; LANES]) {
-    // SAFETY: no more than the elements that exist are written.
-    unsafe {
-        if i + LANES <= n {
-            return p.add(i).cast::<[T; LANES]>().write_unaligned(values);
-        }
-        std::ptr::copy_nonoverlapping(values.as_ptr(), p.add(i), n - i);
+fn pairs<T: Copy>(x: &[T], y: &[T], fill: T, mut f: impl FnMut(&[T; LANES], &[T; LANES])) {
+    let ((a, x_rest), (b, y_rest)) = (x.as_chunks(), y.as_chunks());
+    a.iter().zip(b).for_each(|(a, b)| f(a, b));
+    if !x_rest.is_empty() {
+        let (mut a, mut b) = ([fill; LANES], [fill; LANES]);
+        a[..x_rest.len()].copy_from_slice(x_rest);
+        b[..y_rest.len()].copy_from_slice(y_rest);
+        f(&a, &b);
+    }
+}
+
+/// Writes `f` of each block, as [`blocks`] cuts `x`, to `out`.
+#[inline(always)]
+fn map<T: Copy>(x: &[T], fill: T, out: &mut [T], mut f: impl FnMut(&[T; LANES], &mut [T; LANES])) {
+    let ((a, x_rest), (b, out_rest)) = (x.as_chunks(), out.as_chunks_mut());
+    a.iter().zip(b).for_each(|(a, b)| f(a, b));
+    if !x_rest.is_empty() {
+        let (mut a, mut b) = ([fill; LANES], [fill; LANES]);
+        a[..x_rest.len()].copy_from_slice(x_rest);
+        f(&a, &mut b);
+        out_rest.copy_from_slice(&b[..x_rest.len()]);
     }
 }
 
 /// Joins the lanes pairwise.
 #[inline(always)]
-fn fold<T: Copy>(mut lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for j in 0..width {
-            lanes[j] = join(lanes[j], lanes[j + width]);
-        }
-        width /= 2;
-    }
-    lanes[0]
+fn fold<T: Copy>(lanes: [T; LANES], join: impl Fn(T, T) -> T) -> T {
+    let a: [T; 8] = std::array::from_fn(|j| join(lanes[j], lanes[j + 8]));
+    let b: [T; 4] = std::array::from_fn(|j| join(a[j], a[j + 4]));
+    join(join(b[0], b[2]), join(b[1], b[3]))
 }
 
 /// The larger; a NaN is passed over here and comes back through `exp`.
@@ -182,70 +186,76 @@ fn larger<T: PartialOrd>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
+/// `exp(x)` for x up to 0. Where it vanishes it is not computed: numbers too small to be normal take
+/// most machines a hundred times as long, and masked elements (-inf) are common.
 #[inline(always)]
-unsafe fn row_forward<I: Isa, T: Real<I>>(kind: Kind, n: usize, x: *const T, out: *mut T) {
+fn weight<I: Isa, T: Real<I>>(x: T) -> T {
+    let vanishes = x < T::lit(if size_of::<T>() == 4 { -104.0 } else { -746.0 });
+    let e = T::select(vanishes, T::lit(0.0), x).exp();
+    T::select(vanishes, T::lit(0.0), e)
+}
+
+#[inline(always)]
+fn row_forward<I: Isa, T: Real<I>>(kind: Kind, x: &[T], out: &mut [T]) {
     let lowest = T::lit(f64::NEG_INFINITY);
     let mut max = [lowest; LANES];
+    blocks(x, lowest, |x| {
+        for j in 0..LANES {
+            max[j] = larger(max[j], x[j]);
+        }
+    });
+    let max = fold(max, larger);
+    // What fills up has the weight 0; where max is infinite the sum is NaN anyway.
     let mut sum = [T::lit(0.0); LANES];
-    // SAFETY: x and out have n elements.
-    unsafe {
-        for i in (0..n).step_by(LANES) {
-            let v = load(x, i, n, lowest);
+    if kind == Kind::Softmax {
+        map(x, lowest, out, |x, out| {
             for j in 0..LANES {
-                max[j] = larger(max[j], v[j]);
+                out[j] = weight(x[j] - max);
+                sum[j] = sum[j] + out[j];
             }
-        }
-        let max = fold(max, larger);
-        for i in (0..n).step_by(LANES) {
-            // What fills up adds exp(-inf) = 0; where max is infinite the sum is NaN anyway.
-            let mut v = load(x, i, n, lowest);
+        });
+        // One division: the sum is at least 1, so its inverse loses no more than a rounding.
+        let scale = T::lit(1.0) / fold(sum, |a, b| a + b);
+        out.iter_mut().for_each(|y| *y = *y * scale);
+    } else {
+        blocks(x, lowest, |x| {
             for j in 0..LANES {
-                v[j] = (v[j] - max).exp();
-                sum[j] = sum[j] + v[j];
+                sum[j] = sum[j] + weight(x[j] - max);
             }
-            if kind == Kind::Softmax {
-                store(out, i, n, v);
-            }
-        }
-        let sum = fold(sum, |a, b| a + b);
-        let log = sum.log();
-        for i in (0..n).step_by(LANES) {
-            let softmax = kind == Kind::Softmax;
-            let mut v = load(if softmax { out } else { x }, i, n, lowest);
-            for v in &mut v {
-                *v = if softmax { *v / sum } else { (*v - max) - log };
-            }
-            store(out, i, n, v);
-        }
+        });
+        let log = fold(sum, |a, b| a + b).log();
+        out.iter_mut().zip(x).for_each(|(y, &x)| *y = (x - max) - log);
     }
 }
 
 #[inline(always)]
-unsafe fn row_backward<I: Isa, T: Real<I>>(
-    kind: Kind,
-    n: usize,
-    g: *const T,
-    y: *const T,
-    out: *mut T,
-) {
+fn row_backward<I: Isa, T: Real<I>>(kind: Kind, g: &[T], y: &[T], out: &mut [T]) {
     let zero = T::lit(0.0);
     let mut sum = [zero; LANES];
-    // SAFETY: all three have n elements.
-    unsafe {
-        for i in (0..n).step_by(LANES) {
-            let (g, y) = (load(g, i, n, zero), load(y, i, n, zero));
+    if kind == Kind::Softmax {
+        pairs(g, y, zero, |g, y| {
             for j in 0..LANES {
-                sum[j] = sum[j] + if kind == Kind::Softmax { g[j] * y[j] } else { g[j] };
+                sum[j] = sum[j] + g[j] * y[j];
             }
-        }
+        });
         let sum = fold(sum, |a, b| a + b);
-        for i in (0..n).step_by(LANES) {
-            let (mut g, y) = (load(g, i, n, zero), load(y, i, n, zero));
-            for j in 0..LANES {
-                g[j] = grad::<I, T>(kind, g[j], y[j], sum);
-            }
-            store(out, i, n, g);
+        for ((out, &g), &y) in out.iter_mut().zip(g).zip(y) {
+            *out = grad::<I, T>(kind, g, y, sum);
         }
+    } else {
+        blocks(g, zero, |g| {
+            for j in 0..LANES {
+                sum[j] = sum[j] + g[j];
+            }
+        });
+        let sum = fold(sum, |a, b| a + b);
+        // `exp` of the last few elements is as fast as that of a block.
+        map(y, zero, out, |y, out| {
+            for j in 0..LANES {
+                out[j] = y[j].exp() * sum;
+            }
+        });
+        out.iter_mut().zip(g).for_each(|(out, &g)| *out = g - *out);
     }
 }
 
@@ -278,7 +288,7 @@ unsafe fn columns_forward<I: Isa, T: Real<I>>(
         for i in 0..n {
             let (x, out) = (x.add(i * step), out.add(i * step));
             for j in 0..width {
-                let e = (*x.add(j) - max[j]).exp();
+                let e = weight(*x.add(j) - max[j]);
                 sum[j] = sum[j] + e;
                 *out.add(j) = e;
             }
@@ -408,6 +418,29 @@ mod tests {
         }
     }
 
+    /// Sizes around those of blocks and strips, against pages that may not be touched.
+    #[cfg(unix)]
+    #[test]
+    fn nothing_outside_is_touched() {
+        use crate::guard::Guarded;
+        let sizes = [1, 2, 7, 15, 16, 17, 31, 33, 63, 64, 65, 129];
+        let shapes = sizes.iter().flat_map(|&n| sizes.map(|inner| (n, inner)));
+        for ((n, inner), dtype) in shapes.flat_map(|s| [DType::F32, DType::F64].map(|d| (s, d))) {
+            let dims = Dims { outer: 2, n, inner };
+            let bytes = 2 * n * inner * dtype.size();
+            for kind in [Kind::Softmax, Kind::LogSoftmax] {
+                let [x, y, out] = [0, 1, 2].map(|_| Guarded::new(bytes, n % 2 == 0));
+                // SAFETY: all have the sizes of `dims`.
+                unsafe {
+                    x.ptr().write_bytes(0, bytes);
+                    forward(kind, dtype, dims, x.ptr(), y.ptr());
+                    backward(kind, dtype, dims, x.ptr(), y.ptr(), out.ptr());
+                }
+                assert!([x, y, out].iter().all(Guarded::intact), "{kind:?} {dtype:?} {dims:?}");
+            }
+        }
+    }
+
     #[test]
     fn special_rows() {
         let (inf, nan) = (f64::INFINITY, f64::NAN);
@@ -423,5 +456,8 @@ mod tests {
         let d = Dims { outer: 1, n: 2, inner: 1 };
         assert_eq!(apply(Kind::Softmax, d, &[-inf, 3.0]), [0.0, 1.0]);
         assert_eq!(apply(Kind::LogSoftmax, d, &[-inf, 3.0]), [-inf, 0.0]);
+        // Too small to be normal, but not to be seen; and too small for that.
+        assert!(apply(Kind::Softmax, d, &[-744.0, 0.0])[0] > 0.0);
+        assert_eq!(apply(Kind::Softmax, d, &[-1e300, 0.0]), [0.0, 1.0]);
     }
 }

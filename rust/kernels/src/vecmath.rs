@@ -184,18 +184,16 @@ macro_rules! shared {
         /// Remainder with the dividend's sign (C's `fmod`), exact.
         #[inline(always)]
         pub fn rem_trunc<I: Isa>(a: $t, b: $t) -> $t {
+            if I::QUICK {
+                let r = rem_trunc_quick::<I>(a, b);
+                return if quotient_is_small(a, b) { r } else { $t::NAN };
+            }
             if quotient_is_small(a, b) { rem_trunc_quick::<I>(a, b) } else { a % b }
         }
 
         #[inline(always)]
         fn towards_divisor(r: $t, b: $t) -> $t {
             if r != 0.0 && (r < 0.0) != (b < 0.0) { r + b } else { r }
-        }
-
-        /// `torch.remainder` where [`quotient_is_small`].
-        #[inline(always)]
-        pub fn rem_floor_quick<I: Isa>(a: $t, b: $t) -> $t {
-            towards_divisor(rem_trunc_quick::<I>(a, b), b)
         }
 
         /// Remainder with the divisor's sign (`torch.remainder`).
@@ -212,12 +210,6 @@ macro_rules! shared {
             let f = floor::<I>(d);
             let f = if d - f > 0.5 { f + 1.0 } else { f };
             if d != 0.0 { f } else { (0.0 as $t).copysign(a / b) }
-        }
-
-        /// `torch.floor_divide` where [`quotient_is_small`].
-        #[inline(always)]
-        pub fn div_floor_quick<I: Isa>(a: $t, b: $t) -> $t {
-            quotient_of::<I>(a, b, rem_trunc_quick::<I>(a, b))
         }
 
         /// Quotient rounded down (`torch.floor_divide`); `a / b` where `b` is zero.

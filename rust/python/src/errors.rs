@@ -20,6 +20,14 @@ pub fn from_python(e: PyErr) -> Error {
     Error::new(Kind::Host, message)
 }
 
+/// Shows a warning of the core; an exception if the user's filters make it one.
+pub fn show_warning(text: &str) -> wengert::Result<()> {
+    let text = std::ffi::CString::new(text).unwrap_or_default();
+    // SAFETY: whoever calls into the core from Python holds the GIL.
+    let py = unsafe { Python::assume_attached() };
+    PyErr::warn(py, &py.get_type::<exceptions::PyUserWarning>(), &text, 1).map_err(from_python)
+}
+
 /// The Python exception for an error.
 pub fn to_python(e: &Error) -> PyErr {
     let text = e.message.clone();

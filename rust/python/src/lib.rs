@@ -22,6 +22,7 @@ mod saved;
 mod shapes;
 mod table;
 mod text;
+mod threads;
 
 use errors::Raised;
 use pyo3::ffi;
@@ -70,6 +71,8 @@ mod _wengert {
     use crate::shapes::_set_size_class;
     #[pymodule_export]
     use crate::table::_op_table;
+    #[pymodule_export]
+    use crate::threads::{get_num_threads, set_num_threads};
 
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {

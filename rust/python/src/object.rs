@@ -69,6 +69,7 @@ pub fn tensor_type() -> *mut ffi::PyTypeObject {
 pub fn set_tensor_type(t: *mut ffi::PyTypeObject) {
     state().tensor_type = t;
     wengert::set_host(wengert::Host { release });
+    wengert::error::show_warnings_with(crate::errors::show_warning);
 }
 
 /// True for tensors, subclasses included.

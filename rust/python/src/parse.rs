@@ -369,7 +369,7 @@ fn accepts(param: &Param, given: Obj) -> Fit {
         Type::Operand => {
             given.is_plain_number() || given.tensor().is_some() || given.number().is_some()
         }
-        Type::Tensors => given.items().is_some(),
+        Type::Tensors | Type::Indices => given.items().is_some(),
         Type::Number => given.number().is_some() || given.scalar_tensor().is_some(),
         Type::Int => given.is_int(),
         Type::Float => match given.number() {

@@ -38,6 +38,7 @@ struct Names {
     methods: Vec<Entry>,
     in_place: Vec<Entry>,
     nn: Vec<Entry>,
+    linalg: Vec<Entry>,
 }
 
 struct Shared(Names);
@@ -73,9 +74,12 @@ fn collect() -> Names {
             if forms.has(Forms::NN) {
                 add(&mut all.nn, name, op.id);
             }
+            if forms.has(Forms::LINALG) {
+                add(&mut all.linalg, name, op.id);
+            }
         }
     }
-    for list in [&all.functions, &all.methods, &all.in_place, &all.nn] {
+    for list in [&all.functions, &all.methods, &all.in_place, &all.nn, &all.linalg] {
         assert!(list.len() <= MAX, "more names than entries");
     }
     all
@@ -206,6 +210,16 @@ unsafe extern "C" fn nn_function<const I: usize>(
     slot(|| unsafe { general(&names().nn[I], null_mut(), args, nargs, kwnames) })
 }
 
+unsafe extern "C" fn linalg_function<const I: usize>(
+    _module: Obj,
+    args: *const Obj,
+    nargs: isize,
+    kwnames: Obj,
+) -> Obj {
+    // SAFETY: the arguments as the interpreter gave them.
+    slot(|| unsafe { general(&names().linalg[I], null_mut(), args, nargs, kwnames) })
+}
+
 unsafe extern "C" fn method<const I: usize>(
     self_: Obj,
     args: *const Obj,
@@ -265,11 +279,13 @@ macro_rules! entries {
 type Rows = [[ffi::PyCFunctionFastWithKeywords; 32]; 16];
 static FUNCTIONS: Rows = entries!(function);
 static NN: Rows = entries!(nn_function);
+static LINALG: Rows = entries!(linalg_function);
 static METHODS: Rows = entries!(method);
 static IN_PLACE: Rows = entries!(in_place);
 
 fn defs(list: &[Entry], entry: &Rows) -> Vec<ffi::PyMethodDef> {
-    let one = |(i, e): (usize, &Entry)| method_def(&e.name, entry[i / 32][i % 32], &doc(e));
+    let short = |e: &Entry| e.name.strip_prefix("linalg_").unwrap_or(&e.name).to_string();
+    let one = |(i, e): (usize, &Entry)| method_def(&short(e), entry[i / 32][i % 32], &doc(e));
     list.iter().enumerate().map(one).collect()
 }
 
@@ -305,16 +321,20 @@ pub fn methods() -> Vec<ffi::PyMethodDef> {
     out
 }
 
-/// Adds the functions of the table to the module, and those of `nn.functional` to its `_nn`.
+/// Adds the functions of the table to the module, those of `nn.functional` to its `_nn`, those of
+/// `linalg` to its `_linalg`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    let nn = PyModule::new(m.py(), "_nn")?;
-    for (module, defs) in [(m, defs(&names().functions, &FUNCTIONS)), (&nn, defs(&names().nn, &NN))]
+    let all = names();
+    let (nn, linalg) = (PyModule::new(m.py(), "_nn")?, PyModule::new(m.py(), "_linalg")?);
+    for (module, list, entries) in
+        [(m, &all.functions, &FUNCTIONS), (&nn, &all.nn, &NN), (&linalg, &all.linalg, &LINALG)]
     {
-        for def in defs {
+        for def in defs(list, entries) {
             add_function(module, def)?;
         }
     }
-    m.add("_nn", nn)
+    m.add("_nn", nn)?;
+    m.add("_linalg", linalg)
 }
 
 /// Adds one C function to a module.
@@ -331,11 +351,12 @@ pub fn add_function(m: &Bound<'_, PyModule>, def: ffi::PyMethodDef) -> PyResult<
 /// The table as Python sees it: (kind, name, schema, doc) of every form, for stubs and tests.
 #[pyfunction]
 pub fn _op_table() -> Vec<(String, String, String, String)> {
-    let kinds: [(&str, &[Entry]); 4] = [
+    let kinds: [(&str, &[Entry]); 5] = [
         ("function", &names().functions),
         ("method", &names().methods),
         ("in_place", &names().in_place),
         ("nn", &names().nn),
+        ("linalg", &names().linalg),
     ];
     let mut out = Vec::new();
     for (kind, list) in kinds {

@@ -5,6 +5,7 @@ use crate::op::{Cx, Forms, Structured, call1};
 use crate::ops::Id;
 use crate::promote::result_type;
 use crate::shape::{Shape, show, wrap_dim};
+use crate::value::Args;
 use crate::{Result, Tensor, Value, bail, pointwise};
 use smallvec::smallvec;
 
@@ -106,6 +107,64 @@ pub(crate) const STACK: Structured = Structured {
     },
     vjp: Vjp::Each(|cx, g, i| g.select(cx.args.int(1)?, i as i64)),
     node: "StackBackward0",
+};
+
+/// The tensors of a call, each with a least number of dimensions: new ones before the others, but
+/// the third behind.
+fn at_least(a: &Args, name: &str, n: usize) -> Result<Vec<Tensor>> {
+    let list = a.tensors(0)?;
+    if list.is_empty() {
+        bail!(Runtime, "{name} expects a non-empty TensorList");
+    }
+    let widen = |t: &Tensor| {
+        let mut t = t.clone();
+        while t.ndim() < n {
+            t = t.unsqueeze(if t.ndim() == 2 { -1 } else { 0 })?;
+        }
+        Ok(t)
+    };
+    list.iter().map(widen).collect()
+}
+
+pub(crate) const HSTACK: Structured = Structured {
+    schema: "hstack(Tensor[] tensors) -> Tensor",
+    aliases: &[],
+    doc: "Tensors joined side by side: along the second dimension, vectors along their only one.\n\n>>> torch.hstack([torch.ones(1), torch.zeros(2)])\ntensor([1., 0., 0.])",
+    forms: Forms::FUNCTION,
+    forward: |a| {
+        let list = at_least(&a, "hstack", 1)?;
+        Ok(smallvec![cat(&list, if list[0].ndim() == 1 { 0 } else { 1 })?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const VSTACK: Structured = Structured {
+    schema: "vstack(Tensor[] tensors) -> Tensor",
+    aliases: &["row_stack"],
+    doc: "Tensors joined along the first dimension; vectors are rows.\n\n>>> torch.vstack([torch.ones(2), torch.zeros(2)])\ntensor([[1., 1.],\n        [0., 0.]])",
+    forward: |a| Ok(smallvec![cat(&at_least(&a, "vstack", 2)?, 0)?]),
+    ..HSTACK
+};
+
+pub(crate) const DSTACK: Structured = Structured {
+    schema: "dstack(Tensor[] tensors) -> Tensor",
+    doc: "Tensors joined along the third dimension.\n\n>>> torch.dstack([torch.ones(2), torch.zeros(2)])\ntensor([[[1., 0.],\n         [1., 0.]]])",
+    forward: |a| Ok(smallvec![cat(&at_least(&a, "dstack", 3)?, 2)?]),
+    ..HSTACK
+};
+
+pub(crate) const COLUMN_STACK: Structured = Structured {
+    schema: "column_stack(Tensor[] tensors) -> Tensor",
+    doc: "Tensors joined along the second dimension; vectors are columns.\n\n>>> torch.column_stack([torch.ones(2), torch.zeros(2)])\ntensor([[1., 0.],\n        [1., 0.]])",
+    forward: |a| {
+        let mut list = at_least(&a, "column_stack", 1)?;
+        for t in list.iter_mut().filter(|t| t.ndim() == 1) {
+            *t = t.unsqueeze(1)?;
+        }
+        Ok(smallvec![cat(&list, 1)?])
+    },
+    ..HSTACK
 };
 
 /// Joined along an existing dimension.

@@ -4,15 +4,20 @@
 //! operand
 //! it needs, so `mm` saves `self` only if `mat2` needs a gradient, and the other way round.
 
+mod contract;
+mod einsum;
 mod matmul;
 mod multiply;
 
-pub(crate) use matmul::{LINEAR, MATMUL, SQUEEZED, UNSAFE_VIEW};
+pub(crate) use contract::{INNER, KRON, TENSORDOT};
+pub(crate) use einsum::EINSUM;
+pub(crate) use matmul::{BILINEAR, LINEAR, MATMUL, SQUEEZED, UNSAFE_VIEW};
 
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Structured, call1};
 use crate::ops::{Id, convert::to_dtype};
 use crate::pointwise;
+use crate::promote::result_type;
 use crate::value::Args;
 use crate::{DType, Result, Scalar, Tensor, Value, bail};
 use multiply::Product;
@@ -108,7 +113,7 @@ pub(crate) const ADDMM: Structured = Structured {
     schema: "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     aliases: &[],
     doc: "`beta * self + alpha * (mat1 @ mat2)`; `self` is broadcast.\n\n>>> torch.addmm(torch.tensor([1., 2.]), torch.ones(1, 3), torch.ones(3, 2))\ntensor([[4., 5.]])",
-    forms: Forms::BOTH,
+    forms: Forms::ALL,
     forward: |a| {
         let [c, x, y] = [a.tensor(0)?, a.tensor(1)?, a.tensor(2)?];
         Ok(smallvec![addmm(c, x, y, a.number(3)?, a.number(4)?)?])
@@ -260,7 +265,7 @@ pub(crate) const BADDBMM: Structured = Structured {
     schema: "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     aliases: &[],
     doc: "`beta * self + alpha * (batch1 @ batch2)` for batches of matrices; `self` is broadcast.\n\n>>> torch.baddbmm(torch.ones(5), torch.ones(4, 2, 3), torch.ones(4, 3, 5))[0, 0]\ntensor([4., 4., 4., 4., 4.])",
-    forms: Forms::BOTH,
+    forms: Forms::ALL,
     forward: |args| {
         let [c, a, b] = [args.tensor(0)?, args.tensor(1)?, args.tensor(2)?];
         check_batches(a, b)?;
@@ -285,6 +290,52 @@ pub(crate) const BADDBMM: Structured = Structured {
         ]
     }),
     node: "BaddbmmBackward0",
+};
+
+fn check_batch_sum(a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.ndim() != 3 || b.ndim() != 3 {
+        return check_batches(a, b);
+    }
+    let ([n, i, j], [p, k, l]) = ([0, 1, 2].map(|d| a.shape()[d]), [0, 1, 2].map(|d| b.shape()[d]));
+    if n != p {
+        bail!(Runtime, "batch1 and batch2 must have same number of batches, got {n} and {p}");
+    }
+    if j != k {
+        bail!(Runtime, "Incompatible matrix sizes for bmm ({i}x{j} and {k}x{l})");
+    }
+    Ok(())
+}
+
+/// A matrix for each of those of a batch.
+fn for_each(matrix: &Tensor, batch: &Tensor) -> Result<Tensor> {
+    matrix.expand(&[batch.shape()[0], matrix.shape()[0], matrix.shape()[1]])
+}
+
+pub(crate) const ADDBMM: Structured = Structured {
+    schema: "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+    aliases: &[],
+    doc: "`beta * self + alpha * (batch1 @ batch2).sum(0)`; `self` is broadcast.\n\n>>> torch.addbmm(torch.zeros(1), torch.ones(4, 1, 3), torch.ones(4, 3, 2))\ntensor([[12., 12.]])",
+    forms: Forms::ALL,
+    forward: |args| {
+        let [c, a, b] = [args.tensor(0)?, args.tensor(1)?, args.tensor(2)?];
+        check_batch_sum(a, b)?;
+        let ([n, m, k], l) = ([a.shape()[0], a.shape()[1], a.shape()[2]], b.shape()[2]);
+        // One product, as deep as all matrices together.
+        let a = a.permute(&[1, 0, 2])?.reshape(&[m, n * k])?;
+        let c = broadcast_to(c, &[m, l])?;
+        let (beta, alpha) = (args.number(3)?, args.number(4)?);
+        Ok(smallvec![addmm(&c, &a, &b.reshape(&[n * k, l])?, beta, alpha)?])
+    },
+    vjp: Vjp::Many(|| {
+        let a = |cx: &Cx, v: &[&Tensor]| bmm_left(cx, &[&for_each(v[0], v[1])?, v[1]]);
+        let b = |cx: &Cx, v: &[&Tensor]| bmm_right(cx, &[&for_each(v[0], v[1])?, v[1]]);
+        vec![
+            X::verb("beta", beta_grad, &[X::Grad(0)]),
+            X::verb("bmm_batch1", a, &[X::Grad(0), X::In(2)]),
+            X::verb("bmm_batch2", b, &[X::Grad(0), X::In(1)]),
+        ]
+    }),
+    node: "AddbmmBackward0",
 };
 
 /// What `mv` and `addmv` demand of a matrix, a vector, and the tensor to add (its dimensions, number
@@ -350,7 +401,7 @@ pub(crate) const ADDMV: Structured = Structured {
     schema: "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     aliases: &[],
     doc: "`beta * self + alpha * (mat @ vec)`; `self` is broadcast.\n\n>>> torch.addmv(torch.tensor([1., 2.]), torch.ones(2, 3), torch.ones(3))\ntensor([4., 5.])",
-    forms: Forms::BOTH,
+    forms: Forms::ALL,
     forward: |args| {
         let [c, mat, vec] = [args.tensor(0)?, args.tensor(1)?, args.tensor(2)?];
         check_mv((c.ndim(), c.numel(), c.dtype()), mat, vec)?;
@@ -446,25 +497,35 @@ pub(crate) const OUTER: Structured = Structured {
     node: "",
 };
 
+/// Refuses factors of another kind than the result of `addr`.
+fn check_factor(name: &str, factor: Scalar, result: DType) -> Result<()> {
+    if matches!(factor, Scalar::Float(_)) && !result.is_differentiable() {
+        bail!(
+            Runtime,
+            "For integral input tensors, argument {name} must not be a floating point number."
+        );
+    }
+    if matches!(factor, Scalar::Bool(_)) && result != DType::Bool {
+        bail!(Runtime, "Boolean {name} only supported for Boolean results.");
+    }
+    Ok(())
+}
+
 pub(crate) const ADDR: Structured = Structured {
     schema: "addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     aliases: &[],
     doc: "`beta * self + alpha * outer(vec1, vec2)`; `self` is broadcast.\n\n>>> torch.addr(torch.zeros(2), torch.ones(2), torch.tensor([1., 2.]))\ntensor([[1., 2.],\n        [1., 2.]])",
-    forms: Forms::BOTH,
+    forms: Forms::ALL,
     forward: |args| {
         let [c, x, y] = [args.tensor(0)?, args.tensor(1)?, args.tensor(2)?];
         check_vectors("addr", [("vec1", x), ("vec2", y)])?;
         let c = broadcast_to(c, &[x.numel(), y.numel()])?;
         let (beta, alpha) = (args.number(3)?, args.number(4)?);
-        let whole = [c.dtype(), x.dtype(), y.dtype()].iter().all(|d| d.is_int());
-        for (name, factor) in [("beta", beta), ("alpha", alpha)] {
-            if whole && matches!(factor, Scalar::Float(_)) {
-                bail!(
-                    Runtime,
-                    "For integral input tensors, argument {name} must not be a floating point number."
-                );
-            }
-        }
+        let dtype = result_type(&[&c, x, y]);
+        check_factor("beta", beta, dtype)?;
+        check_factor("alpha", alpha, dtype)?;
+        let truth = |s: Scalar| if dtype == DType::Bool { Scalar::Bool(s.is_true()) } else { s };
+        let (beta, alpha) = (truth(beta), truth(alpha));
         let product = scaled(outer(x, y)?, alpha)?;
         if !beta.is_true() {
             return Ok(smallvec![product]);

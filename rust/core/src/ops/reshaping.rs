@@ -1,4 +1,4 @@
-//! More ways to see the same elements: moved dimensions, the shape of another tensor, another dtype.
+//! More ways to see the same elements: moved dimensions, another tensor's shape, another dtype.
 
 use crate::formula::Vjp;
 use crate::op::{Forms, Outputs, Structured, call1};

@@ -2,7 +2,7 @@
 
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
-use crate::ops::{Id, gather, join, reduce};
+use crate::ops::{Id, index, join, reduce};
 use crate::pointwise::{self, binary};
 use crate::promote::default_dtype;
 use crate::shape::wrap_dim;
@@ -17,6 +17,10 @@ fn running(op: Scan, a: &Args) -> Result<Outputs> {
     let natural = if t.dtype().is_differentiable() { t.dtype() } else { DType::I64 };
     let dtype = a.opt_dtype(2)?.unwrap_or(natural);
     let d = wrap_dim(dim, t.ndim())?;
+    if dtype == DType::Bool && t.ndim() > 0 && t.numel() > 0 {
+        let name = if op == Scan::Sum { "cumsum" } else { "cumprod" };
+        bail!(NotImplemented, "\"{name}_out_cpu\" not implemented for 'Bool'");
+    }
     let x = t.to(dtype)?.to(reduce::wide(dtype))?;
     let out = Tensor::empty(x.shape(), x.dtype())?;
     if x.ndim() == 0 {
@@ -217,7 +221,7 @@ fn cumulative(a: &Args, max: bool) -> Result<Outputs> {
 
 const TO_SOURCES: Vjp = Vjp::Many(|| {
     let back = |cx: &Cx, v: &[&Tensor]| {
-        gather::spread(v[0], &v[1].detach(), cx.args.int(1)?, &cx.input(0).shape)
+        index::spread(v[0], &v[1].detach(), cx.args.int(1)?, &cx.input(0).shape)
     };
     vec![X::verb("to_sources", back, &[X::Grad(0), X::Out(1)])]
 });
@@ -241,6 +245,14 @@ pub(crate) const CUMMIN: Structured = Structured {
     vjp: TO_SOURCES,
     node: "CumminBackward0",
 };
+
+fn lowest(dtype: DType) -> f64 {
+    match dtype {
+        DType::F16 => -65504.0,
+        DType::F64 => f64::MIN,
+        _ => f32::MIN.into(),
+    }
+}
 
 pub(crate) const LOGCUMSUMEXP: Structured = Structured {
     schema: "logcumsumexp(Tensor self, int dim) -> Tensor",
@@ -275,7 +287,8 @@ pub(crate) const LOGCUMSUMEXP: Structured = Structured {
                 let sided =
                     if positive { g.clone() } else { pointwise::call(Id::NEG, &[g.into()])? };
                 let none = pointwise::call(Id::LE, &[(&sided).into(), 0.0.into()])?;
-                let minus = f64::NEG_INFINITY.into();
+                // Not -inf, whose difference from itself would be NaN in a second gradient.
+                let minus = lowest(g.dtype()).into();
                 let log = pointwise::call(Id::LOG, &[(&sided).into()])?;
                 let log = pointwise::call(Id::WHERE, &[(&none).into(), minus, (&log).into()])?;
                 let terms = reversed(&log.sub(y)?, dim)?;

@@ -25,6 +25,9 @@ fn compute(d: DType) -> DType {
 fn forward(kind: Kind, a: Args) -> Result<Outputs> {
     let (t, dims) = (a.tensor(0)?, dims(a.tensor(0)?, a.int(1)?)?);
     let d = t.dtype();
+    if t.numel() == 0 {
+        return Ok(smallvec![Tensor::empty(t.shape(), d)?]);
+    }
     if !d.is_float() {
         let log = if kind == Kind::Softmax { "" } else { "log_" };
         let last = wrap_dim(a.int(1)?, t.ndim())? + 1 >= t.ndim();

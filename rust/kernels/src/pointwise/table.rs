@@ -4,7 +4,7 @@ use super::Kernel;
 use super::half::{bf16_to_f32, f16_to_f32};
 use super::run::{self, Map};
 use crate::dtype::{Bool, DType};
-use crate::isa::{self, Avx2, Avx512, Baseline, Isa, Level};
+use crate::isa::{self, Avx2, Avx512, Baseline, Isa, Level, Quick};
 use crate::lane::{Int, Real};
 use half::{bf16, f16};
 use num_complex::Complex;
@@ -214,6 +214,29 @@ impl Table {
     /// Adds f32 and f64.
     pub const fn float<O: FloatOp>(self) -> Table {
         self.set::<Float<O, f32>>(DType::F32).set::<Float<O, f64>>(DType::F64)
+    }
+
+    /// Adds f32 and f64, for a formula with functions that [`Quick`](crate::isa::Quick) speeds up.
+    ///
+    /// What such a function gives must not be hidden from the result: NaN in, NaN out.
+    pub const fn quick<O: FloatOp>(self) -> Table {
+        self.set_quick::<O, f32>(DType::F32).set_quick::<O, f64>(DType::F64)
+    }
+
+    const fn set_quick<O: FloatOp, T>(mut self, d: DType) -> Table
+    where
+        T: Real<Baseline> + Real<Quick<Baseline>> + Real<Avx2> + Real<Quick<Avx2>>,
+        T: Real<Avx512> + Real<Quick<Avx512>> + Default,
+    {
+        assert!(self.arity == 0 || self.arity == O::ARITY, "clauses differ in their arguments");
+        self.arity = O::ARITY;
+        self.rows[0][d as usize] = Some(run::baseline_twice::<Float<O, T>, T>);
+        #[cfg(target_arch = "x86_64")]
+        {
+            self.rows[1][d as usize] = Some(run::avx2_twice::<Float<O, T>, T>);
+            self.rows[2][d as usize] = Some(run::avx512_twice::<Float<O, T>, T>);
+        }
+        self
     }
 
     /// Adds f32 and f64 with boolean results.

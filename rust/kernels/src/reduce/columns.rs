@@ -32,7 +32,8 @@ pub(super) unsafe fn fold_strip<F: Fold>(
     let width = strip.len();
     // SAFETY: row and column lie in the layout.
     let row = |i: usize| unsafe { src.offset(layout.element(i)).add(strip.start) };
-    let dense = matches!(*layout.reduced, [(_, stride)] if stride == layout.width as isize);
+    let dense = !F::BY_OUTPUT
+        && matches!(*layout.reduced, [(_, stride)] if stride == layout.width as isize);
     // How many rows to read as one: a power of two.
     let fused = if dense { (WIDE / width).min(rows.len() / 4).max(1) } else { 1 };
     let fused = 1 << fused.ilog2();
@@ -114,7 +115,7 @@ fn pop<F: Fold>(stack: &mut Vec<F::Acc>, width: usize) {
 unsafe fn add_rows<F: Fold>(fold: F, rows: [*const F::In; 8], acc: &mut [F::Acc]) {
     for (j, acc) in acc.iter_mut().enumerate() {
         // SAFETY: the caller's.
-        *acc = F::join(*acc, F::join8(rows.map(|row| fold.load(unsafe { *row.add(j) }))));
+        *acc = F::join(*acc, F::join8(rows.map(|row| fold.load_column(j, unsafe { *row.add(j) }))));
     }
 }
 
@@ -126,7 +127,7 @@ unsafe fn add_rows<F: Fold>(fold: F, rows: [*const F::In; 8], acc: &mut [F::Acc]
 unsafe fn add_row<F: Fold>(fold: F, row: *const F::In, acc: &mut [F::Acc]) {
     // SAFETY: the caller's.
     let row = unsafe { std::slice::from_raw_parts(row, acc.len()) };
-    for (acc, &x) in acc.iter_mut().zip(row) {
-        *acc = F::join(*acc, fold.load(x));
+    for (j, (acc, &x)) in acc.iter_mut().zip(row).enumerate() {
+        *acc = F::join(*acc, fold.load_column(j, x));
     }
 }

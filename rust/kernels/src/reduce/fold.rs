@@ -18,6 +18,18 @@ pub trait Fold: Copy + Send + Sync {
     /// `join(IDENTITY, a)` is `a`, except that a sum makes +0 of -0.
     const IDENTITY: Self::Acc;
     fn load(self, x: Self::In) -> Self::Acc;
+    /// Whether `load` differs from output to output.
+    const BY_OUTPUT: bool = false;
+    /// The fold of an output, or of several, `stride` apart.
+    #[inline(always)]
+    fn at(self, _output: usize, _stride: usize) -> Self {
+        self
+    }
+    /// `load` for the `j`-th of several outputs.
+    #[inline(always)]
+    fn load_column(self, _j: usize, x: Self::In) -> Self::Acc {
+        self.load(x)
+    }
     /// Associative up to rounding; `a` comes before `b`.
     fn join(a: Self::Acc, b: Self::Acc) -> Self::Acc;
     /// Whether rounding makes the order of joins matter, so that they are done pairwise.
@@ -81,6 +93,101 @@ arithmetic! {
     Prod<Complex<f32>>, Complex::new(1., 0.), |a, b| a * b;
     Prod<Complex<f64>>, Complex::new(1., 0.), |a, b| a * b;
 }
+
+/// Sum of squares.
+#[derive(Clone, Copy, Default)]
+pub struct Squares<T>(PhantomData<T>);
+
+/// Sum of magnitudes.
+#[derive(Clone, Copy, Default)]
+pub struct Magnitudes<T>(PhantomData<T>);
+
+/// Sum of the distances from a centre, one for each output, in double precision; of their squares
+/// if `SQUARE`.
+#[derive(Clone, Copy)]
+pub struct Distances<T, const SQUARE: bool> {
+    centres: *const f64,
+    /// The centre of the output at hand.
+    centre: f64,
+    stride: usize,
+    of: PhantomData<T>,
+}
+
+impl<T, const SQUARE: bool> From<*const f64> for Distances<T, SQUARE> {
+    fn from(centres: *const f64) -> Self {
+        Distances { centres, centre: 0.0, stride: 0, of: PhantomData }
+    }
+}
+
+// SAFETY: the centres are only read.
+unsafe impl<T, const SQUARE: bool> Send for Distances<T, SQUARE> {}
+// SAFETY: as above.
+unsafe impl<T, const SQUARE: bool> Sync for Distances<T, SQUARE> {}
+
+macro_rules! floats {
+    ($($t:ty)*) => { $(
+        impl Fold for Squares<$t> {
+            type In = $t;
+            type Acc = $t;
+            type Out = $t;
+            const IDENTITY: $t = 0.;
+            const PAIRWISE: bool = true;
+            #[inline(always)]
+            fn load(self, x: $t) -> $t { x * x }
+            #[inline(always)]
+            fn join(a: $t, b: $t) -> $t { a + b }
+            #[inline(always)]
+            fn out(self, acc: $t) -> $t { acc }
+        }
+        impl Fold for Magnitudes<$t> {
+            type In = $t;
+            type Acc = $t;
+            type Out = $t;
+            const IDENTITY: $t = 0.;
+            const PAIRWISE: bool = true;
+            #[inline(always)]
+            fn load(self, x: $t) -> $t { x.abs() }
+            #[inline(always)]
+            fn join(a: $t, b: $t) -> $t { a + b }
+            #[inline(always)]
+            fn out(self, acc: $t) -> $t { acc }
+        }
+        impl<const SQUARE: bool> Fold for Distances<$t, SQUARE> {
+            type In = $t;
+            type Acc = f64;
+            type Out = f64;
+            const IDENTITY: f64 = 0.;
+            const PAIRWISE: bool = true;
+            const BY_OUTPUT: bool = true;
+            #[inline(always)]
+            fn at(self, output: usize, stride: usize) -> Self {
+                // SAFETY: there is a centre for each output.
+                let (centres, centre) = unsafe {
+                    let p = self.centres.add(output);
+                    (p, *p)
+                };
+                Self { centres, centre, stride, ..self }
+            }
+            #[inline(always)]
+            fn load(self, x: $t) -> f64 {
+                let d = x as f64 - self.centre;
+                if SQUARE { d * d } else { d }
+            }
+            #[inline(always)]
+            fn load_column(self, j: usize, x: $t) -> f64 {
+                // SAFETY: as in `at`.
+                let d = x as f64 - unsafe { *self.centres.add(j * self.stride) };
+                if SQUARE { d * d } else { d }
+            }
+            #[inline(always)]
+            fn join(a: f64, b: f64) -> f64 { a + b }
+            #[inline(always)]
+            fn out(self, acc: f64) -> f64 { acc }
+        }
+    )* };
+}
+
+floats!(f32 f64);
 
 /// A signed integer or float, as [`Order`] compares it.
 pub trait Ordered: Copy + Default + PartialOrd + Send + Sync {

@@ -72,7 +72,8 @@ impl<F: Fold> Job<F> {
             // SAFETY: the unit's elements lie in the layout, its result in the output.
             unsafe {
                 let run = self.src.offset(self.layout.start + input);
-                let acc = short(self.fold, std::slice::from_raw_parts(run, len));
+                let fold = self.fold.at(output, 0);
+                let acc = short(fold, std::slice::from_raw_parts(run, len));
                 self.dst.add(output).write(self.fold.out(acc));
             }
         }
@@ -90,8 +91,9 @@ impl<F: Fold> Job<F> {
             unsafe {
                 let src = self.src.offset(input);
                 let mut source = Source::new(layout, src, layout.chunk(unit.chunk));
+                let fold = self.fold.at(output, 0);
                 while let Some(block) = source.next(&mut buffer) {
-                    blocks.push(self.fold, block);
+                    blocks.push(fold, block);
                 }
                 let acc = blocks.finish();
                 if layout.chunks == 1 {
@@ -112,8 +114,10 @@ impl<F: Fold> Job<F> {
             let first = layout.strip(unit.strip).start;
             // SAFETY: the unit's elements lie in the layout; it has its own part of the results.
             unsafe {
-                let src = self.src.offset(layout.group(unit.group).0);
-                columns::fold_strip(self.fold, layout, src, &unit, &mut scratch);
+                let (input, output) = layout.group(unit.group);
+                let fold = self.fold.at(output + first * layout.width_out, layout.width_out);
+                let src = self.src.offset(input);
+                columns::fold_strip(fold, layout, src, &unit, &mut scratch);
                 if chunks == 1 {
                     self.put(unit.group, first, &scratch);
                 } else {

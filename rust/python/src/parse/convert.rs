@@ -45,6 +45,11 @@ pub(super) fn push(
             let argument = i - this.is_some_and(|this| this < i) as usize;
             values.push(Value::Tensors(tensors(items, argument)?));
         }
+        Type::Indices => {
+            let items = given.items().ok_or_else(|| unfit(param, frame))?;
+            let list = tensors(items, i - 1)?;
+            values.push(Value::Indices(list.into_iter().map(Some).collect()));
+        }
         Type::Number => values.push(Value::Number(number(given)?)),
         Type::Int => values.push(Value::Int(int(given)?)),
         Type::Float => values.push(Value::Number(Scalar::Float(float(given)?))),

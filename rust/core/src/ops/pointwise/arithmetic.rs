@@ -103,7 +103,7 @@ pub(crate) const DIV_FLOOR: Pointwise = Pointwise {
     doc: "Quotient rounded toward minus infinity. It has no derivative; `div` with `rounding_mode='floor'` has one, which is zero.\n\n>>> torch.floor_divide(torch.tensor([7., -7.]), 2)\ntensor([ 3., -4.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |a, b| a.div_floor(b); int |a, b| a.div_floor(b)),
+    forward: kernel!(quick |a, b| a.div_floor(b); int |a, b| a.div_floor(b)),
     vjp: Vjp::Two(|_a, _b, _y, g| {
         let refuse: Verb =
             |_, _| bail!(Runtime, "derivative for aten::floor_divide is not implemented");
@@ -149,7 +149,7 @@ pub(crate) const REMAINDER: Pointwise = Pointwise {
     doc: "Remainder with the sign of the divisor, as Python's `%`.\n\n>>> torch.remainder(torch.tensor([-3., 3.]), 2)\ntensor([1., 1.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |a, b| a.rem_floor(b); int |a, b| a.rem_floor(b)),
+    forward: kernel!(quick |a, b| a.rem_floor(b); int |a, b| a.rem_floor(b)),
     vjp: Vjp::Two(|a, b, _y, g| (g, -g * a.floor_div(b))),
     node: "RemainderBackward1",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
@@ -170,7 +170,7 @@ pub(crate) const FMOD: Pointwise = Pointwise {
     doc: "Remainder with the sign of the dividend, as C's `fmod`.\n\n>>> torch.fmod(torch.tensor([-3., 3.]), 2)\ntensor([-1.,  1.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |a, b| a.rem_trunc(b); int |a, b| a.rem_trunc(b)),
+    forward: kernel!(quick |a, b| a.rem_trunc(b); int |a, b| a.rem_trunc(b)),
     vjp: Vjp::Two(|a, b, _y, g| (g, -g * a.trunc_div(b))),
     node: "FmodBackward1",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],

@@ -4,7 +4,7 @@ use super::{addmm, bmm, dot, mm, mv};
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Structured, call1};
 use crate::ops::Id;
-use crate::shape::{Layout, Shape, broadcast, view_strides};
+use crate::shape::{Layout, Shape, broadcast, view_strides, wrap_dim};
 use crate::{Result, Scalar, Tensor, Value, bail, pointwise};
 use smallvec::smallvec;
 
@@ -213,3 +213,62 @@ fn affine(x: &Tensor, w: &Tensor, bias: &Tensor) -> Result<Tensor> {
     shape.push(out.shape()[1]);
     call1(Id::VIEW, &[out.into(), ints(&shape)])
 }
+
+fn check_bilinear(x: &Tensor, y: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<()> {
+    if x.ndim() != y.ndim() {
+        let (m, n) = (x.ndim(), y.ndim());
+        bail!(Runtime, "bilinear(): input dimensions do not match: got {m} and {n}");
+    }
+    let lead = x.ndim().saturating_sub(1);
+    if let Some(d) = (0..lead).find(|&d| x.shape()[d] != y.shape()[d]) {
+        let (m, n) = (x.shape()[d], y.shape()[d]);
+        bail!(
+            Runtime,
+            "bilinear(): input batch dimensions do not match at dim {d}: got {m} and {n}"
+        );
+    }
+    for (d, (name, t)) in [(1, ("input1", x)), (2, ("input2", y))] {
+        let (got, want) = (t.shape().last().copied(), w.shape()[wrap_dim(d, w.ndim())?]);
+        if got != Some(want) {
+            let got = got.unwrap_or(1);
+            bail!(
+                Runtime,
+                "bilinear(): {name} size does not match weight size: got {got} but expected {want}"
+            );
+        }
+    }
+    let outputs = w.shape()[0];
+    if let Some(got) = bias.map(|b| b.shape().first().copied().unwrap_or(1))
+        && got != outputs
+    {
+        bail!(
+            Runtime,
+            "bilinear(): bias size does not match weight size: got {got} but expected {outputs}"
+        );
+    }
+    Ok(())
+}
+
+pub(crate) const BILINEAR: Structured = Structured {
+    schema: "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
+    aliases: &[],
+    doc: "`input1 @ weight[k] @ input2 + bias[k]` for each `k`.\n\n>>> torch.nn.functional.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(4, 2, 3))\ntensor([[6., 6., 6., 6.]])",
+    forms: Forms::NN.and(Forms::FUNCTION),
+    forward: |a| {
+        let [x, y, w] = [a.tensor(0)?, a.tensor(1)?, a.tensor(2)?];
+        let bias = a.opt_tensor(3)?;
+        check_bilinear(x, y, w, bias)?;
+        let (&m, lead) = x.shape().split_last().unwrap_or((&1, &[]));
+        let (rows, k, n) = (lead.iter().product(), w.shape()[0], w.shape()[2]);
+        // All first products as one, then one matrix of `k` rows for each input.
+        let wide = w.permute(&[1, 0, 2])?.reshape(&[m, k * n])?;
+        let left = mm(&x.reshape(&[rows, m])?, &wide)?.reshape(&[rows, k, n])?;
+        let out = bmm(&left, &y.reshape(&[rows, n, 1])?)?;
+        let mut shape = Shape::from_slice(lead);
+        shape.push(k);
+        let out = out.reshape(&shape)?;
+        Ok(smallvec![bias.map_or(Ok(out.clone()), |b| out.add(b))?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};

@@ -1,9 +1,9 @@
 //! Maxima and minima: their values, their places, their gradients.
 
-use super::{DimList, arg_reduce, dims_arg, reduce, with_dims};
+use super::{DimList, arg_reduce, dims_arg, empty_dim, reduce, with_dims};
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
-use crate::ops::{Id, gather};
+use crate::ops::{Id, index};
 use crate::pointwise::{self, binary};
 use crate::shape::wrap_dim;
 use crate::value::Args;
@@ -66,7 +66,7 @@ fn share_all(_cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     pointwise::call(Id::WHERE, &[(&mask).into(), (&share).into(), Scalar::Bool(false).into()])
 }
 
-const SHARE_ALL: Vjp =
+pub(crate) const SHARE_ALL: Vjp =
     Vjp::Many(|| vec![X::verb("share", share_all, &[X::Grad(0), X::In(0), X::Out(0)])]);
 
 pub(crate) const MAX: Structured = Structured {
@@ -104,7 +104,7 @@ pub(crate) fn to_source(cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     let shape = &cx.input(0).shape;
     let dim = wrap_dim(cx.args.int(1)?, shape.len())? as i64;
     let (g, indices) = (with_dims(cx, g)?, with_dims(cx, &indices.detach())?);
-    gather::spread(&g, &indices, dim, shape)
+    index::spread(&g, &indices, dim, shape)
 }
 
 const TO_SOURCE: Vjp =
@@ -157,7 +157,9 @@ fn over(op: Op, name: &str, a: &Args) -> Result<Outputs> {
     if a.opt_ints(1)?.is_none_or(<[i64]>::is_empty) {
         check_some_at_all(name, t)?;
     }
-    check_some(name, t, &dims)?;
+    if let Some(d) = empty_dim(a, 1, t)? {
+        bail!(Index, "{name}(): Expected reduction dim {d} to have non-zero size.");
+    }
     Ok(smallvec![extremum(op, t, &dims, a.bool(2)?)?])
 }
 
@@ -177,7 +179,7 @@ fn share(cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
 const SHARE: Vjp = Vjp::Many(|| vec![X::verb("share", share, &[X::Grad(0), X::In(0), X::Out(0)])]);
 
 pub(crate) const AMAX: Structured = Structured {
-    schema: "amax(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor",
+    schema: "amax(Tensor self, int[1]? dim=[], bool keepdim=False) -> Tensor",
     aliases: &[],
     doc: "The largest elements over dimensions (all of them if `dim` is empty). Ties share the gradient.\n\n>>> torch.tensor([[1., 5.], [7., 2.]]).amax(0)\ntensor([7., 5.])",
     forms: Forms::BOTH,
@@ -187,7 +189,7 @@ pub(crate) const AMAX: Structured = Structured {
 };
 
 pub(crate) const AMIN: Structured = Structured {
-    schema: "amin(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor",
+    schema: "amin(Tensor self, int[1]? dim=[], bool keepdim=False) -> Tensor",
     aliases: &[],
     doc: "The smallest elements over dimensions (all of them if `dim` is empty). Ties share the gradient.\n\n>>> torch.tensor([[1., 5.], [7., 2.]]).amin(0)\ntensor([1., 2.])",
     forms: Forms::BOTH,

@@ -1,6 +1,7 @@
 //! Reductions over dimensions.
 
 pub(crate) mod extremum;
+pub(crate) mod linalg;
 pub(crate) mod moments;
 pub(crate) mod norm;
 pub(crate) mod product;
@@ -11,9 +12,9 @@ use crate::mode::grad_enabled;
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
 use crate::pointwise::{MOST, spread_few, sum_few};
-use crate::shape::{Shape, wrap_dims};
+use crate::shape::{self, Shape, wrap_dims};
 use crate::value::Args;
-use crate::{DType, Result, Tensor, Value, bail, lazy};
+use crate::{DType, Result, Tensor, Value, bail, lazy, pointwise};
 use smallvec::{SmallVec, smallvec};
 use wengert_kernels::reduce as kernels;
 
@@ -26,6 +27,13 @@ pub(crate) fn dims_arg(a: &Args, i: usize, ndim: usize) -> Result<DimList> {
         Value::Ints(d) => wrap_dims(d, ndim),
         _ => wrap_dims(&[], ndim),
     }
+}
+
+/// The first of the dimensions in argument `i` that has no elements, as the caller wrote it.
+pub(crate) fn empty_dim(a: &Args, i: usize, t: &Tensor) -> Result<Option<i64>> {
+    let Some(given) = a.opt_ints(i)? else { return Ok(None) };
+    let dims = dims_arg(a, i, t.ndim())?;
+    Ok(given.iter().zip(dims).find(|&(_, d)| t.shape().get(d) == Some(&0)).map(|(&d, _)| d))
 }
 
 /// The shape with `dims` removed, or of size 1 with `keepdim`.
@@ -85,6 +93,23 @@ fn arg_reduce(
     // SAFETY: the layout of a live tensor, and fresh results of the kept dimensions.
     unsafe { kernels::arg_reduce(which, t.dtype(), t.ptr()?, &walk, Some(v), i) };
     Ok((values, indices))
+}
+
+/// Variance (its root if `root`) and mean over `dims` of float32 or float64.
+fn variance(
+    t: &Tensor,
+    dims: &[usize],
+    keepdim: bool,
+    (freedom, root): (f64, bool),
+) -> Result<(Tensor, Tensor)> {
+    let shape = reduced_shape(t.shape(), dims, keepdim);
+    let (var, mean) = (Tensor::empty(&shape, t.dtype())?, Tensor::empty(&shape, t.dtype())?);
+    let (kept, reduced) = walk(t, dims);
+    let walk = kernels::Dims { kept: &kept, reduced: &reduced };
+    let (v, m) = (var.ptr()?, mean.ptr()?);
+    // SAFETY: the layout of a live tensor, and fresh results of the kept dimensions.
+    unsafe { kernels::variance(t.dtype(), t.ptr()?, &walk, (freedom, root), v, m) };
+    Ok((var, mean))
 }
 
 /// True if no element is zero.
@@ -184,13 +209,13 @@ pub(crate) const SUM_DIM: Structured = Structured {
 };
 
 /// The dtype of a mean; integers need one to be named.
-fn mean_dtype(a: &Args, i: usize, t: &Tensor) -> Result<DType> {
+fn mean_dtype(name: &str, a: &Args, i: usize, t: &Tensor) -> Result<DType> {
     let dtype = a.opt_dtype(i)?.unwrap_or(t.dtype());
     if !dtype.is_differentiable() {
         let what = if a.opt_dtype(i)?.is_some() { "Optional dtype" } else { "Input dtype" };
         bail!(
             Runtime,
-            "mean(): could not infer output dtype. {what} must be either a floating point or complex dtype. Got: {}",
+            "{name}(): could not infer output dtype. {what} must be either a floating point or complex dtype. Got: {}",
             dtype.scalar_name()
         );
     }
@@ -213,7 +238,7 @@ pub(crate) const MEAN: Structured = Structured {
     forward: |a| {
         let t = a.tensor(0)?;
         let dims: DimList = (0..t.ndim()).collect();
-        mean_over(t, &dims, false, mean_dtype(&a, 1, t)?)
+        mean_over(t, &dims, false, mean_dtype("mean", &a, 1, t)?)
     },
     vjp: MEAN_BACK,
     node: "MeanBackward0",
@@ -227,7 +252,7 @@ pub(crate) const MEAN_DIM: Structured = Structured {
     forward: |a| {
         let t = a.tensor(0)?;
         let dims = dims_arg(&a, 1, t.ndim())?;
-        mean_over(t, &dims, a.bool(2)?, mean_dtype(&a, 3, t)?)
+        mean_over(t, &dims, a.bool(2)?, mean_dtype("mean", &a, 3, t)?)
     },
     vjp: MEAN_BACK,
     node: "MeanBackward1",
@@ -250,8 +275,56 @@ pub(crate) fn sum_to(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
         .map(|d| d as i64)
         .collect();
     let sum = call1(Id::SUM_DIM, &[t.into(), Value::Ints(dims), true.into(), Value::None])?;
-    sum.reshape(shape)
+    if lead > 0 { sum.reshape(shape) } else { Ok(sum) }
 }
+
+pub(crate) const SUM_TO_SIZE: Structured = Structured {
+    schema: "sum_to_size(Tensor self, int[] size) -> Tensor",
+    aliases: &[],
+    doc: "Sums over dimensions such that the result has the given size, from which the tensor's could be broadcast.\n\n>>> torch.ones(2, 3).sum_to_size(3)\ntensor([2., 2., 2.])",
+    forms: Forms::METHOD,
+    forward: |a| {
+        let (t, size) = (a.tensor(0)?, a.ints(1)?);
+        let shape: Shape = size.iter().map(|&n| n as usize).collect();
+        if shape::broadcast(&shape, t.shape()).ok().as_deref() != Some(t.shape()) {
+            bail!(
+                Runtime,
+                "size {{{}}} is not expandable to size {{{}}}.",
+                shape::show(&shape),
+                shape::show(t.shape())
+            );
+        }
+        Ok(smallvec![if shape.is_empty() { t.sum_all()? } else { sum_to(t, &shape)? }])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const NANMEAN: Structured = Structured {
+    schema: "nanmean(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    aliases: &[],
+    doc: "Mean of the elements that are not NaN, over dimensions.\n\n>>> torch.nanmean(torch.tensor([1., float('nan'), 2.]))\ntensor(1.5000)",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let t = a.tensor(0)?;
+        if !t.dtype().is_differentiable() {
+            bail!(
+                Runtime,
+                "nanmean(): expected input to have floating point or complex dtype but got {}",
+                t.dtype().scalar_name()
+            );
+        }
+        mean_dtype("nanmean", &a, 3, t)?;
+        let (dims, keepdim) = (dims_arg(&a, 1, t.ndim())?, a.bool(2)?);
+        let known = pointwise::call(Id::ISNAN, &[(&t.detach()).into()])?;
+        let known = pointwise::call(Id::LOGICAL_NOT, &[(&known).into()])?.to(DType::I64)?;
+        let count = reduce(kernels::Op::Sum, &known, &dims, keepdim)?;
+        let args: [Value; 4] = std::array::from_fn(|i| a.get(i).clone());
+        Ok(smallvec![call1(Id::NANSUM_DIM, &args)?.div(&count)?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
 
 impl Tensor {
     /// Sum of all elements.
@@ -271,6 +344,6 @@ impl Tensor {
     }
 
     fn div_number(&self, n: f64) -> Result<Tensor> {
-        crate::pointwise::call(Id::DIV, &[self.into(), n.into()])
+        pointwise::call(Id::DIV, &[self.into(), n.into()])
     }
 }

@@ -1,6 +1,6 @@
 //! Variance and standard deviation.
 
-use super::{DimList, dims_arg, reduce, unreduce, with_dims};
+use super::{DimList, dims_arg, unreduce, with_dims};
 use crate::formula::{Vjp, X};
 use crate::op::{self, Cx, Forms, Outputs, Structured};
 use crate::ops::Id;
@@ -8,7 +8,6 @@ use crate::pointwise::{self, Operand, binary};
 use crate::value::Args;
 use crate::{Result, Scalar, Tensor, Value, bail};
 use smallvec::smallvec;
-use wengert_kernels::reduce::Op;
 
 fn number(id: Id, t: &Tensor, n: f64) -> Result<Tensor> {
     pointwise::call(id, &[t.into(), n.into()])
@@ -19,23 +18,18 @@ fn count(t: &Tensor, dims: &[usize]) -> f64 {
     dims.iter().map(|&d| t.shape()[d] as f64).product()
 }
 
-/// Variance and mean: the squared distances from the mean, added up and divided by the degrees of
-/// freedom, `count - correction`.
-fn moments(name: &str, a: &Args) -> Result<(Tensor, Tensor)> {
+/// Variance (its root if `root`) and mean: the squared distances from the mean, added up and divided
+/// by the degrees of freedom, `count - correction`.
+fn moments(name: &str, a: &Args, root: bool) -> Result<(Tensor, Tensor)> {
     let t = a.tensor(0)?;
     if !t.dtype().is_float() {
         bail!(Runtime, "{name} only support floating point and complex dtypes");
     }
     let (dims, keepdim) = (dims_arg(a, 1, t.ndim())?, a.bool(3)?);
-    let n = count(t, &dims);
+    let freedom = (count(t, &dims) - a.number(2)?.to_f64()).max(0.0);
     let wide = t.to(super::wide(t.dtype()))?;
-    let mean = number(Id::DIV, &reduce(Op::Sum, &wide, &dims, true)?, n)?;
-    let distance = wide.sub(&mean)?;
-    let squares = pointwise::call(Id::SQUARE, &[(&distance).into()])?;
-    let freedom = (n - a.number(2)?.to_f64()).max(0.0);
-    let var = number(Id::DIV, &reduce(Op::Sum, &squares, &dims, keepdim)?, freedom)?;
-    let mean = mean.reshape(&super::reduced_shape(t.shape(), &dims, keepdim))?;
-    Ok((var, mean))
+    let (var, mean) = super::variance(&wide, &dims, keepdim, (freedom, root))?;
+    Ok((var.to(t.dtype())?, mean.to(t.dtype())?))
 }
 
 /// `2 (x - mean) g / freedom`, for `g` the gradient of the variance.
@@ -43,7 +37,7 @@ fn var_back(cx: &Cx, g: &Tensor, x: &Tensor) -> Result<Tensor> {
     let dims = dims_arg(&cx.args, 1, x.ndim())?;
     let freedom = count(x, &dims) - cx.args.number(2)?.to_f64();
     let (g, mean) = (with_dims(cx, g)?, mean_of(x, &dims)?);
-    if dims.len() == x.ndim() && freedom <= 0.0 {
+    if (x.ndim() == 0 || matches!(cx.args.get(1), Value::None)) && freedom <= 0.0 {
         let (nan, inf) = (f64::NAN.into(), f64::INFINITY.into());
         let at_mean = binary(Id::EQ, x, &mean)?;
         return g.mul(&pointwise::call(Id::WHERE, &[(&at_mean).into(), nan, inf])?.to(x.dtype())?);
@@ -77,7 +71,7 @@ pub(crate) const VAR: Structured = Structured {
     aliases: &[],
     doc: "Variance with `count - correction` degrees of freedom.",
     forms: Forms::HIDDEN,
-    forward: |a| Ok(smallvec![moments("std and var", &a)?.0.to(a.tensor(0)?.dtype())?]),
+    forward: |a| Ok(smallvec![moments("std and var", &a, false)?.0]),
     vjp: Vjp::Many(|| {
         let back = |cx: &Cx, v: &[&Tensor]| var_back(cx, v[0], v[1]);
         vec![X::verb("var_backward", back, &[X::Grad(0), X::In(0)])]
@@ -90,10 +84,7 @@ pub(crate) const STD: Structured = Structured {
     aliases: &[],
     doc: "Root of the variance with `count - correction` degrees of freedom.",
     forms: Forms::HIDDEN,
-    forward: |a| {
-        let var = moments("std and var", &a)?.0;
-        Ok(smallvec![pointwise::call(Id::SQRT, &[(&var).into()])?.to(a.tensor(0)?.dtype())?])
-    },
+    forward: |a| Ok(smallvec![moments("std and var", &a, true)?.0]),
     vjp: Vjp::Many(|| {
         let back = |cx: &Cx, v: &[&Tensor]| var_back(cx, &through_root(v[0], v[1])?, v[2]);
         vec![X::verb("std_backward", back, &[X::Grad(0), X::Out(0), X::In(0)])]
@@ -107,9 +98,8 @@ pub(crate) const VAR_MEAN: Structured = Structured {
     doc: "Variance and mean.",
     forms: Forms::HIDDEN,
     forward: |a| {
-        let (var, mean) = moments("var_mean", &a)?;
-        let dtype = a.tensor(0)?.dtype();
-        Ok(smallvec![var.to(dtype)?, mean.to(dtype)?])
+        let (var, mean) = moments("var_mean", &a, false)?;
+        Ok(smallvec![var, mean])
     },
     vjp: Vjp::Many(|| {
         let back =
@@ -125,10 +115,8 @@ pub(crate) const STD_MEAN: Structured = Structured {
     doc: "Standard deviation and mean.",
     forms: Forms::HIDDEN,
     forward: |a| {
-        let (var, mean) = moments("std_mean", &a)?;
-        let dtype = a.tensor(0)?.dtype();
-        let std = pointwise::call(Id::SQRT, &[(&var).into()])?;
-        Ok(smallvec![std.to(dtype)?, mean.to(dtype)?])
+        let (std, mean) = moments("std_mean", &a, true)?;
+        Ok(smallvec![std, mean])
     },
     vjp: Vjp::Many(|| {
         let back = |cx: &Cx, v: &[&Tensor]| {

@@ -1,11 +1,11 @@
 //! Norms and the logarithm of a sum of exponentials.
 
-use super::{DimList, dims_arg, extremum::extremum, reduce, with_dims};
+use super::{DimList, dims_arg, empty_dim, extremum::extremum, reduce, with_dims};
 use crate::formula::{Vjp, X};
-use crate::op::{Cx, Forms, Structured, call1};
+use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
 use crate::pointwise::{self, Operand, binary};
-use crate::promote::default_dtype;
+use crate::promote::{default_dtype, promote};
 use crate::value::Args;
 use crate::{Result, Scalar, Tensor, Value, bail};
 use smallvec::smallvec;
@@ -61,7 +61,7 @@ pub(crate) const LOGSUMEXP: Structured = Structured {
 };
 
 /// PyTorch's refusal of a norm that has no value for no elements.
-fn check_some(t: &Tensor, p: f64, a: &Args, dims: &[usize]) -> Result<()> {
+fn check_some(t: &Tensor, p: f64, a: &Args) -> Result<()> {
     if t.numel() != 0 || (p >= 0.0 && p != f64::INFINITY) {
         return Ok(());
     }
@@ -72,7 +72,7 @@ fn check_some(t: &Tensor, p: f64, a: &Args, dims: &[usize]) -> Result<()> {
             "linalg.vector_norm cannot compute the {shown} norm on an empty tensor because the operation does not have an identity"
         );
     }
-    match dims.iter().find(|&&d| t.shape()[d] == 0) {
+    match empty_dim(a, 1, t)? {
         None => Ok(()),
         Some(d) => bail!(
             Runtime,
@@ -85,8 +85,8 @@ fn check_some(t: &Tensor, p: f64, a: &Args, dims: &[usize]) -> Result<()> {
 fn norm(x: &Tensor, p: f64, dims: &DimList, keepdim: bool) -> Result<Tensor> {
     let sum = |t: &Tensor| reduce(Op::Sum, t, dims, keepdim);
     Ok(match p {
-        2.0 => one(Id::SQRT, &sum(&one(Id::SQUARE, x)?)?)?,
-        1.0 => sum(&one(Id::ABS, x)?)?,
+        2.0 => one(Id::SQRT, &reduce(Op::SumSquares, x, dims, keepdim)?)?,
+        1.0 => reduce(Op::SumMagnitudes, x, dims, keepdim)?,
         0.0 => sum(&number(Id::NE, x, 0.0)?.to(x.dtype())?)?,
         f64::INFINITY => extremum(Op::Max, &one(Id::ABS, x)?, dims, keepdim)?,
         f64::NEG_INFINITY => extremum(Op::Min, &one(Id::ABS, x)?, dims, keepdim)?,
@@ -108,7 +108,6 @@ fn norm_back(cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     let flat = || number(Id::EQ, y, 0.0);
     let scale = || zero_where(&flat()?, &g.div(&number(Id::POW_NUMBER, y, p - 1.0)?)?);
     match p {
-        0.0 => number(Id::MUL, &x.detach(), 0.0),
         1.0 => sign()?.mul(g),
         2.0 => g.mul(&zero_where(&flat()?, &x.div(y)?)?),
         p if p.is_infinite() => {
@@ -127,44 +126,79 @@ fn norm_back(cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     }
 }
 
+fn vector_norm(a: &Args) -> Result<Outputs> {
+    let t = a.tensor(0)?;
+    if !t.dtype().is_float() {
+        bail!(
+            Runtime,
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got {}",
+            t.dtype().scalar_name()
+        );
+    }
+    let out = a.opt_dtype(4)?.unwrap_or(t.dtype());
+    if !out.is_differentiable() {
+        bail!(
+            Runtime,
+            "linalg.vector_norm: dtype should be floating point or complex, but got {}",
+            out.scalar_name()
+        );
+    }
+    if promote(t.dtype(), out) != out {
+        bail!(
+            Runtime,
+            "linalg.vector_norm: the dtype of the input ({}) should be convertible without narrowing to the specified dtype ({})",
+            t.dtype().scalar_name(),
+            out.scalar_name()
+        );
+    }
+    let (dims, p) = (dims_arg(a, 1, t.ndim())?, a.number(3)?.to_f64());
+    check_some(t, p, a)?;
+    let x = t.to(out)?.to(super::wide(out))?;
+    Ok(smallvec![norm(&x, p, &dims, a.bool(2)?)?.to(out)?])
+}
+
 pub(crate) const VECTOR_NORM: Structured = Structured {
     schema: "_linalg_vector_norm(Tensor self, int[1]? dim, bool keepdim, Scalar ord, ScalarType? dtype) -> Tensor",
     aliases: &[],
-    doc: "The norm of order `ord` over dimensions: `sum(abs(x) ** ord) ** (1 / ord)`, the largest or smallest absolute value for an infinity, the number of non-zeros for 0.",
+    doc: "The norm of an order over dimensions.",
     forms: Forms::HIDDEN,
-    forward: |a| {
-        let t = a.tensor(0)?;
-        if !t.dtype().is_float() {
-            bail!(
-                Runtime,
-                "linalg.vector_norm: Expected a floating point or complex tensor as input. Got {}",
-                t.dtype().scalar_name()
-            );
-        }
-        let (dims, p) = (dims_arg(&a, 1, t.ndim())?, a.number(3)?.to_f64());
-        check_some(t, p, &a, &dims)?;
-        let out = a.opt_dtype(4)?.unwrap_or(t.dtype());
-        let x = t.to(out)?.to(super::wide(out))?;
-        Ok(smallvec![norm(&x, p, &dims, a.bool(2)?)?.to(out)?])
-    },
+    forward: |a| vector_norm(&a),
     vjp: Vjp::Many(|| {
         vec![X::verb("norm_backward", norm_back, &[X::Grad(0), X::In(0), X::Out(0)])]
     }),
     node: "LinalgVectorNormBackward0",
 };
 
-fn vector_norm(a: &Args, p: Scalar) -> Result<crate::op::Outputs> {
-    let args =
-        [a.tensor(0)?.into(), a.get(2).clone(), a.get(3).clone(), p.into(), a.get(4).clone()];
-    Ok(smallvec![call1(Id::VECTOR_NORM, &args)?])
+/// Of order 0: a count, through which no gradient flows.
+pub(crate) const VECTOR_NORM_0: Structured = Structured {
+    schema: "_linalg_vector_norm.zero(Tensor self, int[1]? dim, bool keepdim, Scalar ord, ScalarType? dtype) -> Tensor",
+    vjp: Vjp::Many(|| vec![X::None]),
+    ..VECTOR_NORM
+};
+
+/// The norm of order `p`, the other arguments standing from `dim_at` on.
+fn of_order(a: &Args, p: Scalar, dim_at: usize) -> Result<Outputs> {
+    let rest = |i: usize| a.get(dim_at + i).clone();
+    let id = if p.to_f64() == 0.0 { Id::VECTOR_NORM_0 } else { Id::VECTOR_NORM };
+    Ok(smallvec![call1(id, &[a.tensor(0)?.into(), rest(0), rest(1), p.into(), rest(2)])?])
 }
+
+pub(crate) const LINALG_VECTOR_NORM: Structured = Structured {
+    schema: "linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    aliases: &[],
+    doc: "The norm of order `ord` over dimensions: `sum(abs(x) ** ord) ** (1 / ord)`, the largest or smallest absolute value for an infinity, the number of non-zeros for 0.\n\n>>> torch.linalg.vector_norm(torch.tensor([3., 4.]))\ntensor(5.)",
+    forms: Forms::LINALG,
+    forward: |a| of_order(&a, a.number(1)?, 2),
+    vjp: Vjp::Composed,
+    node: "",
+};
 
 pub(crate) const NORM: Structured = Structured {
     schema: "norm(Tensor self, Scalar? p=2, int[1]? dim=None, bool keepdim=False, ScalarType? dtype=None) -> Tensor",
     aliases: &[],
     doc: "The norm of order `p` over dimensions (all of them without `dim`).\n\n>>> torch.norm(torch.tensor([3., 4.]))\ntensor(5.)",
     forms: Forms::BOTH,
-    forward: |a| vector_norm(&a, a.opt_number(1)?.unwrap_or(Scalar::Int(2))),
+    forward: |a| of_order(&a, a.opt_number(1)?.unwrap_or(Scalar::Int(2)), 2),
     vjp: Vjp::Composed,
     node: "",
 };
@@ -172,7 +206,7 @@ pub(crate) const NORM: Structured = Structured {
 pub(crate) const NORM_NAME: Structured = Structured {
     schema: "norm.name(Tensor self, str p='fro', int[1]? dim=None, bool keepdim=False, ScalarType? dtype=None) -> Tensor",
     forward: |a| match a.str(1)? {
-        "fro" => vector_norm(&a, Scalar::Int(2)),
+        "fro" => of_order(&a, Scalar::Int(2), 2),
         "nuc" => bail!(NotImplemented, "norm: the nuclear norm is not implemented"),
         p => bail!(Runtime, "linalg.matrix_norm: Order {p} not supported."),
     },

@@ -66,18 +66,27 @@ pub fn tan_quick<I: Isa>(x: f32) -> f32 {
 /// Sine.
 #[inline(always)]
 pub fn sin<I: Isa>(x: f32) -> f32 {
+    if I::QUICK {
+        return if x.abs() <= TRIG_QUICK { sin_quick::<I>(x) } else { f32::NAN };
+    }
     if x.abs() <= TRIG_QUICK { sin_quick::<I>(x) } else { reduce::sin_cos(x as f64).0 as f32 }
 }
 
 /// Cosine.
 #[inline(always)]
 pub fn cos<I: Isa>(x: f32) -> f32 {
+    if I::QUICK {
+        return if x.abs() <= TRIG_QUICK { cos_quick::<I>(x) } else { f32::NAN };
+    }
     if x.abs() <= TRIG_QUICK { cos_quick::<I>(x) } else { reduce::sin_cos(x as f64).1 as f32 }
 }
 
 /// Tangent.
 #[inline(always)]
 pub fn tan<I: Isa>(x: f32) -> f32 {
+    if I::QUICK {
+        return if x.abs() <= TRIG_QUICK { tan_quick::<I>(x) } else { f32::NAN };
+    }
     if x.abs() <= TRIG_QUICK {
         return tan_quick::<I>(x);
     }

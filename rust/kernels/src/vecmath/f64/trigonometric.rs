@@ -107,18 +107,27 @@ pub fn tan_quick<I: Isa>(x: f64) -> f64 {
 /// Sine.
 #[inline(always)]
 pub fn sin<I: Isa>(x: f64) -> f64 {
+    if I::QUICK {
+        return if x.abs() <= TRIG_QUICK { sin_quick::<I>(x) } else { f64::NAN };
+    }
     if x.abs() <= TRIG_QUICK { sin_quick::<I>(x) } else { reduce::sin_cos(x).0 }
 }
 
 /// Cosine.
 #[inline(always)]
 pub fn cos<I: Isa>(x: f64) -> f64 {
+    if I::QUICK {
+        return if x.abs() <= TRIG_QUICK { cos_quick::<I>(x) } else { f64::NAN };
+    }
     if x.abs() <= TRIG_QUICK { cos_quick::<I>(x) } else { reduce::sin_cos(x).1 }
 }
 
 /// Tangent.
 #[inline(always)]
 pub fn tan<I: Isa>(x: f64) -> f64 {
+    if I::QUICK {
+        return if x.abs() <= TRIG_QUICK { tan_quick::<I>(x) } else { f64::NAN };
+    }
     if x.abs() <= TRIG_QUICK {
         return tan_quick::<I>(x);
     }
