@@ -52,6 +52,8 @@ def parameters(schema: str, kind: str) -> str:
     inside = schema[schema.index("(") + 1 : schema.rindex(") ->")]
     out, variadic = [], False
     items = split(inside)
+    if kind in ("method", "in_place"):
+        items.sort(key=lambda item: item != "Tensor self" and "Tensor self" in items)
     for i, item in enumerate(items):
         if item == "*":
             out.append("*")

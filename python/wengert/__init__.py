@@ -25,7 +25,7 @@ from ._wengert import Tensor, dtype, get_default_dtype, initial_seed, set_defaul
 _wengert._set_size_class(Size)
 globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_")})
 
-from . import _tensor, autograd, config, nn
+from . import _tensor, autograd, config, nn, special
 from ._functions import *
 from ._functions import (
     allclose,

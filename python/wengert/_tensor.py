@@ -396,6 +396,12 @@ def __dir__(self):
     return sorted(set(object.__dir__(self)))
 
 
+# The names that division had in Python 2, which PyTorch has kept.
+Tensor.__div__ = Tensor.__truediv__
+Tensor.__rdiv__ = Tensor.__rtruediv__
+Tensor.__idiv__ = Tensor.__itruediv__
+
+
 def _getitem(t, index):
     raise NotImplementedError("indexing with tensors, lists and masks is not supported yet")
 

@@ -3,7 +3,7 @@
 use crate::formula::{Formula, Vjp};
 use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
-use crate::pointwise::Operand;
+use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
@@ -173,20 +173,27 @@ fn without_tensor(v: &Value) -> Value {
 
 /// PyTorch's refusals of an in-place write to `x`, given all tensors that take part.
 pub(crate) fn check_in_place<'a>(
+    id: Id,
     x: &Tensor,
     mut inputs: impl Iterator<Item = &'a Tensor>,
 ) -> Result<()> {
-    if grad_enabled() {
+    if grad_enabled() && has_rule(id) {
         let recorded = inputs.any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
     }
-    if x.layout().shape.iter().zip(&x.layout().strides).any(|(&n, &s)| n > 1 && s == 0) {
+    let repeats = |(&n, &s): (&usize, &isize)| n > 1 && s == 0;
+    if !x.is_contiguous() && x.shape().iter().zip(x.strides()).any(repeats) {
         bail!(
             Runtime,
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
         );
     }
     Ok(())
+}
+
+/// False for an operation whose in-place form leaves the history as it is.
+fn has_rule(id: Id) -> bool {
+    !matches!(id.block().vjp(), Vjp::None)
 }
 
 /// An in-place call being recorded: what has to be kept from before the write.
@@ -200,7 +207,11 @@ pub(crate) struct InPlace<'a> {
 impl<'a> InPlace<'a> {
     /// To be called before the write.
     pub fn prepare(id: Id, args: &'a [Operand<'a>]) -> Result<InPlace<'a>> {
-        let wanted = if grad_enabled() { wanted(args.iter().map(Operand::tensor)) } else { 0 };
+        let wanted = if grad_enabled() && has_rule(id) {
+            wanted(args.iter().map(Operand::tensor))
+        } else {
+            0
+        };
         let mut me = InPlace { id, args, wanted, before: None };
         if let Some(Operand::Tensor(x)) = args.first()
             && wanted != 0
@@ -208,6 +219,8 @@ impl<'a> InPlace<'a> {
             if me.formula().saves(wanted) & 1 != 0 {
                 let copy = Tensor::empty(x.shape(), x.dtype())?;
                 crate::pointwise::copy(x, &copy)?;
+                views::refresh(x);
+                copy.set_node(x.node().cloned(), x.output_nr());
                 me.before = Some(copy);
             }
             views::refresh(x);
@@ -237,7 +250,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         bail!(Type, "{}_ needs a tensor to write to", id.name());
     };
     let slots = tensor_slots(args);
-    check_in_place(x, slots.iter().flatten().copied())?;
+    check_in_place(id, x, slots.iter().flatten().copied())?;
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
     let history = edge_of(x);
     let mut args = args.to_vec();
@@ -250,7 +263,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         x.detach()
     });
     let out = op::call1(id, &args)?;
-    check_fits(x, &out)?;
+    check_fits(id, x, &out)?;
     let out = crate::ops::convert::to_dtype(&out, x.dtype())?;
     let Some(node) = out.node().cloned() else {
         x.copy_raw(&out)?;
@@ -267,7 +280,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     Ok(x.clone())
 }
 
-fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
+fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
     if out.shape() != x.shape() {
         bail!(
             Runtime,
@@ -276,12 +289,13 @@ fn check_fits(x: &Tensor, out: &Tensor) -> Result<()> {
             crate::shape::show(out.shape())
         );
     }
+    special::check_target(id, x.dtype(), out.dtype())?;
     if !can_cast(out.dtype(), x.dtype()) {
         bail!(
             Runtime,
             "result type {} can't be cast to the desired output type {}",
             out.dtype().scalar_name(),
-            x.dtype().scalar_name()
+            special::target_name(id, x.dtype())
         );
     }
     Ok(())

@@ -46,7 +46,7 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         return Ok(out);
     }
     let empty = Info::default();
-    let cx = Cx::of(node.info().unwrap_or(&empty), wanted);
+    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted);
     let mut out = Grads::new();
     if let Vjp::Each(f) = op.block.vjp() {
         let g = defined(grads, 0, &cx)?;
@@ -93,7 +93,8 @@ fn defined(grads: &[Option<Tensor>], k: usize, cx: &Cx) -> Result<Tensor> {
 /// The saved value for input or output `x`, checked for in-place changes.
 fn unpack(node: &Node, x: X) -> Result<Val> {
     let saved = match x {
-        X::In(i) => node.saved().get(i as usize),
+        // Outputs follow the inputs, of which the last may have been left out.
+        X::In(i) => node.saved().get(i as usize).filter(|s| !matches!(s, Saved::Output(..))),
         X::Out(k) => {
             node.saved().iter().find(|s| matches!(s, Saved::Output(_, _, n) if *n == k as u32))
         }
@@ -190,13 +191,21 @@ fn run(
         let wants = wanted & (1 << i) != 0;
         out.push(match if wants { get(formula.grad_of(i), &steps)? } else { Val::Missing } {
             Val::Tensor(t) => Some(t),
-            Val::Number(_) | Val::Missing => None,
+            // A gradient that depends on nothing, and has no history.
+            Val::Number(n) => {
+                let g = defined(grads, 0, cx)?;
+                Some(Tensor::full(g.shape(), n, g.dtype())?)
+            }
+            Val::Missing => None,
         });
     }
     Ok(out)
 }
 
 fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
+    if let Some(known) = short(id, args) {
+        return Ok(known);
+    }
     if args.iter().all(|v| matches!(v, Val::Number(_))) {
         return Ok(Val::Number(fold(id, args)));
     }
@@ -209,6 +218,19 @@ fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
         });
     }
     Ok(Val::Tensor(crate::pointwise::call(id, &operands)?))
+}
+
+/// The value of an instruction that a number among its arguments decides.
+fn short(id: Id, args: &[Val]) -> Option<Val> {
+    match (id, args) {
+        (Id::WHERE, [Val::Number(mask), yes, no]) => {
+            Some(if mask.is_true() { yes } else { no }.clone())
+        }
+        (Id::LOGICAL_AND, [Val::Number(n), _] | [_, Val::Number(n)]) if !n.is_true() => {
+            Some(Val::Number(Scalar::Bool(false)))
+        }
+        _ => None,
+    }
 }
 
 /// An instruction on numbers only, in double precision.

@@ -18,6 +18,9 @@ use wengert::{Tensor, Value};
 
 type Obj = *mut ffi::PyObject;
 
+/// How the names of functions in `torch.special` begin, as PyTorch's own do.
+const SPECIAL: &str = "special_";
+
 /// How many names of each kind there can be.
 const MAX: usize = 512;
 
@@ -55,6 +58,10 @@ fn collect() -> Names {
         let forms = op.block.forms();
         let aliases = op.block.aliases().iter().copied();
         for name in std::iter::once(op.schema.name.as_str()).chain(aliases) {
+            if name.starts_with(SPECIAL) {
+                add(&mut all.functions, name, op.id);
+                continue;
+            }
             if forms.has(Forms::FUNCTION) {
                 add(&mut all.functions, name, op.id);
             }
@@ -272,24 +279,35 @@ pub fn methods() -> Vec<ffi::PyMethodDef> {
     out
 }
 
-/// Adds the functions of the table to the module, and those of `nn.functional` to its `_nn`.
+/// Adds the functions of the table to the module, those of `nn.functional` to its `_nn`, and those
+/// of `special` to its `_special`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     let nn = PyModule::new(m.py(), "_nn")?;
-    for (module, defs) in [(m, defs(&names().functions, &FUNCTIONS)), (&nn, defs(&names().nn, &NN))]
-    {
-        for def in defs {
-            add_function(module, def)?;
+    let special = PyModule::new(m.py(), "_special")?;
+    for (entry, def) in names().functions.iter().zip(defs(&names().functions, &FUNCTIONS)) {
+        match entry.name.strip_prefix(SPECIAL) {
+            Some(name) => add_as(&special, name, def)?,
+            None => add_as(m, &entry.name, def)?,
         }
     }
+    for def in defs(&names().nn, &NN) {
+        add_function(&nn, def)?;
+    }
+    m.add("_special", special)?;
     m.add("_nn", nn)
 }
 
 /// Adds one C function to a module.
 pub fn add_function(m: &Bound<'_, PyModule>, def: ffi::PyMethodDef) -> PyResult<()> {
+    // SAFETY: the name is a C string that lives for ever.
+    let name = unsafe { std::ffi::CStr::from_ptr(def.ml_name) }.to_string_lossy().into_owned();
+    add_as(m, &name, def)
+}
+
+fn add_as(m: &Bound<'_, PyModule>, name: &str, def: ffi::PyMethodDef) -> PyResult<()> {
     let def = Box::leak(Box::new(def));
     // SAFETY: the definition lives for ever; the interpreter returns a new reference.
     unsafe {
-        let name = std::ffi::CStr::from_ptr(def.ml_name).to_string_lossy().into_owned();
         let f = ffi::PyCFunction_NewEx(def, null_mut(), null_mut());
         m.add(name, Bound::from_owned_ptr_or_err(m.py(), f)?)
     }
@@ -309,7 +327,9 @@ pub fn _op_table() -> Vec<(String, String, String, String)> {
         for e in list {
             for id in &e.ops {
                 let b = id.block();
-                out.push((kind.into(), e.name.clone(), b.schema().into(), b.doc().into()));
+                let special = e.name.strip_prefix(SPECIAL).map(|name| ("special", name));
+                let (kind, name) = special.unwrap_or((kind, &e.name));
+                out.push((kind.into(), name.into(), b.schema().into(), b.doc().into()));
             }
         }
     }

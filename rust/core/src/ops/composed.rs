@@ -70,7 +70,7 @@ pub(crate) const DIV_MODE: Structured = Structured {
 
 pub(crate) const ROUND_DECIMALS: Structured = Structured {
     schema: "round.decimals(Tensor self, *, int decimals) -> Tensor",
-    aliases: &[],
+    aliases: &["special_round"],
     doc: "Rounded to so many decimals; halves go to the even digit.\n\n>>> torch.round(torch.tensor([0.1234567]), decimals=3)\ntensor([0.1230])",
     forms: Forms::ALL,
     forward: |a| {
@@ -121,16 +121,7 @@ fn fitting(value: Scalar, dtype: DType) -> Result<Scalar> {
 
 fn check_mask(mask: &Tensor) -> Result<()> {
     if mask.dtype() != DType::Bool {
-        let name = match mask.dtype() {
-            DType::I64 => "long int",
-            DType::I32 => "int",
-            DType::I16 => "short int",
-            DType::I8 => "signed char",
-            DType::U8 => "unsigned char",
-            DType::F32 => "float",
-            DType::F64 => "double",
-            d => d.scalar_name(),
-        };
+        let name = mask.dtype().cpp_name();
         bail!(Runtime, "masked_fill_ only supports boolean masks, but got mask with dtype {name}");
     }
     Ok(())
@@ -178,14 +169,6 @@ pub(crate) const MASKED_FILL: Structured = Structured {
 
 fn lerp(a: &Args, id: Id) -> Result<Outputs> {
     let (start, end) = (a.tensor(0)?, a.tensor(1)?);
-    let cpp = |d: DType| match d {
-        DType::F32 => "float",
-        DType::F64 => "double",
-        DType::I64 => "long int",
-        DType::F16 => "c10::Half",
-        DType::BF16 => "c10::BFloat16",
-        d => d.name(),
-    };
     for (name, t) in [("end", Some(end)), ("weight", a.tensor(2).ok())] {
         if let Some(t) = t
             && t.dtype() != start.dtype()
@@ -193,8 +176,8 @@ fn lerp(a: &Args, id: Id) -> Result<Outputs> {
             bail!(
                 Runtime,
                 "expected dtype {} for `{name}` but got dtype {}",
-                cpp(start.dtype()),
-                cpp(t.dtype())
+                start.dtype().cpp_name(),
+                t.dtype().cpp_name()
             );
         }
     }
@@ -322,4 +305,59 @@ pub(crate) const ISCLOSE: Structured = Structured {
     },
     vjp: Vjp::None,
     node: "IscloseBackward0",
+};
+
+pub(crate) const POSITIVE: Structured = Structured {
+    schema: "positive(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "The tensor itself. Not for bool.\n\n>>> torch.positive(torch.tensor([-1., 2.]))\ntensor([-1.,  2.])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let t = a.tensor(0)?;
+        if t.dtype() == DType::Bool {
+            bail!(Runtime, "The `+` operator, on a bool tensor is not supported.");
+        }
+        Ok(smallvec![t.clone()])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+/// A power in double precision.
+fn float_power(a: &Args, id: Id) -> Result<Outputs> {
+    let double = |v: &Value| match v {
+        Value::Tensor(t) => Ok(Value::Tensor(t.to(DType::F64)?)),
+        _ => Ok::<_, crate::Error>(Value::Number(Scalar::Float(number_of(v)?))),
+    };
+    with(id, &[&double(a.get(0))?, &double(a.get(1))?])
+}
+
+fn number_of(v: &Value) -> Result<f64> {
+    match Operand::from_value(v)? {
+        Operand::Number(n) => Ok(n.to_f64()),
+        Operand::Tensor(_) => bail!(Type, "expected a number"),
+    }
+}
+
+pub(crate) const FLOAT_POWER: Structured = Structured {
+    schema: "float_power(Tensor self, Tensor exponent) -> Tensor",
+    aliases: &[],
+    doc: "Each element raised to the matching exponent, in double precision.\n\n>>> torch.float_power(torch.tensor([1, 2]), torch.tensor([3, -1]))\ntensor([1.0000, 0.5000], dtype=torch.float64)",
+    forms: Forms::ALL,
+    forward: |a| float_power(&a, Id::POW),
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const FLOAT_POWER_BASE: Structured = Structured {
+    schema: "float_power.Scalar(Scalar self, Tensor exponent) -> Tensor",
+    forms: Forms::FUNCTION,
+    forward: |a| float_power(&a, Id::POW_BASE),
+    ..FLOAT_POWER
+};
+
+pub(crate) const FLOAT_POWER_NUMBER: Structured = Structured {
+    schema: "float_power.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
+    forward: |a| float_power(&a, Id::POW_NUMBER),
+    ..FLOAT_POWER
 };
