@@ -4,6 +4,7 @@
 //! Python calls. All entries share one body, which binds the arguments by PyTorch's signature.
 
 use crate::errors::{Raised, slot};
+use crate::number::python_number;
 use crate::object::{known, wrap};
 use crate::parse::{Call, bind};
 use pyo3::ffi;
@@ -112,7 +113,7 @@ fn results(id: Id, mut out: Outputs) -> Result<Obj, Raised> {
     if schema.outputs == 1
         && let Some(t) = out.pop()
     {
-        return wrap(t);
+        return if schema.truth { Ok(python_number(t.item()?)) } else { wrap(t) };
     }
     // SAFETY: a new tuple, filled with new references.
     unsafe {

@@ -3,6 +3,7 @@
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured};
 use crate::ops::Id;
+use crate::ops::reduce::all_true;
 use crate::pointwise::{self, Operand, binary};
 use crate::promote::{Promotion, default_dtype};
 use crate::value::Args;
@@ -305,6 +306,30 @@ pub(crate) const ISCLOSE: Structured = Structured {
     },
     vjp: Vjp::None,
     node: "IscloseBackward0",
+};
+
+pub(crate) const ALLCLOSE: Structured = Structured {
+    schema: "allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool",
+    doc: "True if `isclose` holds everywhere.\n\n>>> torch.allclose(torch.tensor([1., 2.]), torch.tensor([1., 2.1]))\nFalse",
+    forward: |a| {
+        let close = (ISCLOSE.forward)(a)?;
+        Ok(smallvec![Tensor::full(&[], all_true(&close[0])?.into(), DType::Bool)?])
+    },
+    ..ISCLOSE
+};
+
+pub(crate) const EQUAL: Structured = Structured {
+    schema: "equal(Tensor self, Tensor other) -> bool",
+    aliases: &[],
+    doc: "True if both have the same shape and the same elements.\n\n>>> torch.equal(torch.ones(2), torch.ones(2))\nTrue",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let (x, y) = (a.tensor(0)?, a.tensor(1)?);
+        let same = x.shape() == y.shape() && all_true(&binary(Id::EQ, x, y)?)?;
+        Ok(smallvec![Tensor::full(&[], same.into(), DType::Bool)?])
+    },
+    vjp: Vjp::None,
+    node: "",
 };
 
 pub(crate) const POSITIVE: Structured = Structured {
