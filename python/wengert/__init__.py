@@ -28,9 +28,7 @@ globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_
 from . import _tensor, autograd, config, linalg, nn, special
 from ._functions import *
 from ._functions import (
-    allclose,
     as_tensor,
-    equal,
     from_numpy,
     manual_seed,
     set_printoptions,

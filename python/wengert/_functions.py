@@ -5,7 +5,6 @@ from ._types import _check_device
 from ._wengert import Tensor
 
 __all__ = [
-    "allclose",
     "as_tensor",
     "asarray",
     "broadcast_shapes",
@@ -13,14 +12,11 @@ __all__ = [
     "broadcast_to",
     "can_cast",
     "default_generator",
-    "einsum",
-    "equal",
     "from_dlpack",
     "from_numpy",
     "frombuffer",
     "get_rng_state",
     "is_nonzero",
-    "isclose",
     "manual_seed",
     "normal",
     "promote_types",
@@ -271,44 +267,6 @@ def set_printoptions(
             now[i] = value
     now[4] = sci_mode
     _wengert._set_print_options(int(now[0]), float(now[1]), int(now[2]), int(now[3]), now[4])
-
-
-def equal(input, other):
-    """True if both have the same shape and the same elements.
-
-    >>> torch.equal(torch.ones(2), torch.ones(2))
-    True
-    """
-    return input.shape == other.shape and bool((input == other).all())
-
-
-def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """True if all elements satisfy `|input - other| <= atol + rtol * |other|`."""
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"{_scalar_name(input)} did not match {_scalar_name(other)}")
-    return bool(_isclose(input, other, rtol, atol, equal_nan).all())
-
-
-def _scalar_name(t):
-    return {"float32": "Float", "float64": "Double", "int64": "Long"}.get(
-        repr(t.dtype).removeprefix("torch."), repr(t.dtype)
-    )
-
-
-def _isclose(a, b, rtol, atol, equal_nan):
-    close = a == b
-    if equal_nan:
-        close = close | ((a != a) & (b != b))
-    if not a.is_floating_point():
-        a, b = a.double(), b.double()
-    bound = atol + (rtol * b).abs()
-    off = (a - b).abs()
-    return close | (off.isfinite() & (off <= bound))
-
-
-def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Where `|input - other| <= atol + rtol * |other|`."""
-    return _isclose(input.detach(), other.detach(), rtol, atol, equal_nan)
 
 
 def is_nonzero(input):

@@ -370,22 +370,6 @@ _random("bernoulli_", "bernoulli", 0.5, 0.0)
 
 
 @_attach
-def equal(self, other):
-    """True if both have the same shape and the same elements."""
-    from ._functions import equal
-
-    return equal(self, other)
-
-
-@_attach
-def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """True if all elements are close to those of `other`."""
-    from ._functions import allclose
-
-    return allclose(self, other, rtol, atol, equal_nan)
-
-
-@_attach
 def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
     if self.requires_grad:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
@@ -412,3 +396,13 @@ def is_nonzero(self):
 @_attach
 def __dir__(self):
     return sorted(set(object.__dir__(self)))
+
+
+# The names that division had in Python 2, which PyTorch has kept.
+Tensor.__div__ = Tensor.__truediv__
+Tensor.__idiv__ = Tensor.__itruediv__
+
+
+@_attach
+def __rdiv__(self, other):
+    return self.reciprocal().__mul__(other)

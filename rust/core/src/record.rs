@@ -3,7 +3,7 @@
 use crate::formula::{Formula, Vjp, bit};
 use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
-use crate::pointwise::Operand;
+use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
@@ -199,10 +199,11 @@ fn without_tensor(v: &Value) -> Value {
 
 /// PyTorch's refusals of an in-place write to `x`, given all tensors that take part.
 pub(crate) fn check_in_place<'a>(
+    id: Id,
     x: &Tensor,
     mut inputs: impl Iterator<Item = &'a Tensor>,
 ) -> Result<()> {
-    if grad_enabled() {
+    if grad_enabled() && has_rule(id) {
         let recorded = inputs.any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
     }
@@ -216,6 +217,11 @@ pub(crate) fn check_in_place<'a>(
     Ok(())
 }
 
+/// False for an operation whose in-place form leaves the history as it is.
+fn has_rule(id: Id) -> bool {
+    !matches!(id.block().vjp(), Vjp::None)
+}
+
 /// An in-place call being recorded: what has to be kept from before the write.
 pub(crate) struct InPlace<'a> {
     id: Id,
@@ -227,7 +233,11 @@ pub(crate) struct InPlace<'a> {
 impl<'a> InPlace<'a> {
     /// To be called before the write.
     pub fn prepare(id: Id, args: &'a [Operand<'a>]) -> Result<InPlace<'a>> {
-        let wanted = if grad_enabled() { wanted(args.iter().map(Operand::tensor)) } else { 0 };
+        let wanted = if grad_enabled() && has_rule(id) {
+            wanted(args.iter().map(Operand::tensor))
+        } else {
+            0
+        };
         let mut me = InPlace { id, args, wanted, before: None };
         if let Some(Operand::Tensor(x)) = args.first()
             && wanted != 0
@@ -235,6 +245,8 @@ impl<'a> InPlace<'a> {
             if me.formula().saves(wanted) & 1 != 0 {
                 let copy = Tensor::empty(x.shape(), x.dtype())?;
                 crate::pointwise::copy(x, &copy)?;
+                views::refresh(x);
+                copy.set_node(x.node().cloned(), x.output_nr());
                 me.before = Some(copy);
             }
             views::refresh(x);
@@ -264,7 +276,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         bail!(Type, "{}_ needs a tensor to write to", id.name());
     };
     let slots = tensor_slots(args);
-    check_in_place(x, slots.iter().flatten().copied())?;
+    check_in_place(id, x, slots.iter().flatten().copied())?;
     if let Some(write) = crate::ops::index::writer(id) {
         return write_in_place(id, write, x, args, &slots);
     }
@@ -338,12 +350,13 @@ fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
             crate::shape::show(out.shape())
         );
     }
+    special::check_target(id, x.dtype(), out.dtype())?;
     if !can_cast(out.dtype(), x.dtype()) {
         bail!(
             Runtime,
             "result type {} can't be cast to the desired output type {}",
             out.dtype().scalar_name(),
-            x.dtype().scalar_name()
+            special::target_name(id, x.dtype())
         );
     }
     Ok(())

@@ -49,12 +49,12 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
         if let Some(info) = node.info() {
-            fit(&Cx::of(info, wanted), &mut out)?;
+            fit(&Cx::of(node.op(), info, wanted), &mut out)?;
         }
         return Ok(out);
     }
     let empty = Info::default();
-    let cx = Cx::of(node.info().unwrap_or(&empty), wanted);
+    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted);
     let mut out = Grads::new();
     if let Vjp::Each(f) = op.block.vjp() {
         let g = defined(grads, 0, &cx)?;
@@ -233,13 +233,21 @@ fn run(
         let wants = wanted & bit(i) != 0;
         out.push(match if wants { get(formula.grad_of(i), &steps)? } else { Val::Missing } {
             Val::Tensor(t) => Some(t),
-            Val::Number(_) | Val::Tensors(_) | Val::Missing => None,
+            // A gradient that depends on nothing, and has no history.
+            Val::Number(n) => {
+                let g = defined(grads, 0, cx)?;
+                Some(Tensor::full(g.shape(), n, g.dtype())?)
+            }
+            Val::Tensors(_) | Val::Missing => None,
         });
     }
     Ok(out)
 }
 
 fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
+    if let Some(known) = short(id, args) {
+        return Ok(known);
+    }
     if args.iter().all(|v| matches!(v, Val::Number(_))) {
         return Ok(Val::Number(fold(id, args)));
     }
@@ -257,6 +265,19 @@ fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
         });
     }
     Ok(Val::Tensor(crate::pointwise::call(id, &operands)?))
+}
+
+/// The value of an instruction that a number among its arguments decides.
+fn short(id: Id, args: &[Val]) -> Option<Val> {
+    match (id, args) {
+        (Id::WHERE, [Val::Number(mask), yes, no]) => {
+            Some(if mask.is_true() { yes } else { no }.clone())
+        }
+        (Id::LOGICAL_AND, [Val::Number(n), _] | [_, Val::Number(n)]) if !n.is_true() => {
+            Some(Val::Number(Scalar::Bool(false)))
+        }
+        _ => None,
+    }
 }
 
 /// An instruction on numbers only, in double precision.

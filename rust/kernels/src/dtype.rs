@@ -119,6 +119,28 @@ impl DType {
         }
     }
 
+    /// The C++ type that some of PyTorch's error messages name (`float`, `long int`, ...).
+    pub const fn cpp_name(self) -> &'static str {
+        const NAMES: [&str; 15] = [
+            "bool",
+            "unsigned char",
+            "signed char",
+            "short int",
+            "int",
+            "long int",
+            "short unsigned int",
+            "unsigned int",
+            "long unsigned int",
+            "c10::Half",
+            "c10::BFloat16",
+            "float",
+            "double",
+            "c10::complex<float>",
+            "c10::complex<double>",
+        ];
+        NAMES[self as usize]
+    }
+
     /// True for float16, bfloat16, float32, float64.
     #[inline]
     pub const fn is_float(self) -> bool {

@@ -7,7 +7,7 @@ use crate::{node, shapes};
 use pyo3::ffi;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
-use wengert::{DType, Tensor, err};
+use wengert::{Tensor, err};
 
 type Obj = *mut ffi::PyObject;
 
@@ -160,7 +160,7 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
         return Err(err!(
             Runtime,
             "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution.",
-            type_name(g.dtype()),
+            g.dtype().cpp_name(),
             t.dtype().scalar_name()
         ));
     }
@@ -173,27 +173,6 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
         ));
     }
     Ok(())
-}
-
-/// The C++ type behind a dtype.
-fn type_name(d: DType) -> &'static str {
-    match d {
-        DType::Bool => "bool",
-        DType::U8 => "unsigned char",
-        DType::I8 => "signed char",
-        DType::I16 => "short int",
-        DType::I32 => "int",
-        DType::I64 => "long int",
-        DType::U16 => "short unsigned int",
-        DType::U32 => "unsigned int",
-        DType::U64 => "long unsigned int",
-        DType::F16 => "c10::Half",
-        DType::BF16 => "c10::BFloat16",
-        DType::F32 => "float",
-        DType::F64 => "double",
-        DType::C64 => "c10::complex<float>",
-        DType::C128 => "c10::complex<double>",
-    }
 }
 
 unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {

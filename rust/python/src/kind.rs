@@ -84,7 +84,7 @@ fn slots() -> Vec<(c_int, *mut c_void)> {
         Py_nb_power = number::power => ffi::ternaryfunc,
         Py_nb_negative = op!(unary NEG) => ffi::unaryfunc,
         Py_nb_absolute = op!(unary ABS) => ffi::unaryfunc,
-        Py_nb_invert = op!(unary BITWISE_NOT) => ffi::unaryfunc,
+        Py_nb_invert = number::invert => ffi::unaryfunc,
         Py_nb_positive = number::positive => ffi::unaryfunc,
     };
     all.extend(slots! {

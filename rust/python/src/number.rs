@@ -111,6 +111,7 @@ fn mixed(op: Id, x: Operand, y: Operand) -> wengert::Result<wengert::Tensor> {
             pointwise::call(Id::MUL, &[(&r).into(), x])
         }
         (Id::POW, Operand::Number(_)) => pointwise::call(Id::POW_BASE, &[x, y]),
+        (Id::REMAINDER, Operand::Number(_)) => pointwise::call(Id::REMAINDER_BASE, &[x, y]),
         (Id::POW, _) if number => pointwise::call(Id::POW_NUMBER, &[x, y]),
         _ => pointwise::call(op, &[x, y]),
     }
@@ -149,9 +150,25 @@ pub unsafe extern "C" fn unary<const OP: u16>(a: Obj) -> Obj {
 }
 
 pub unsafe extern "C" fn positive(a: Obj) -> Obj {
-    // SAFETY: a live object.
-    unsafe { ffi::Py_INCREF(a) };
-    a
+    slot(|| {
+        // SAFETY: a slot of the type: `a` is a tensor.
+        wrap(call1(Id::POSITIVE, &[unsafe { known(a) }.into()])?)
+    })
+}
+
+pub unsafe extern "C" fn invert(a: Obj) -> Obj {
+    slot(|| {
+        // SAFETY: a slot of the type: `a` is a tensor.
+        let t = unsafe { known(a) };
+        if t.dtype().is_differentiable() {
+            let e = wengert::err!(
+                Type,
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+            );
+            return Err(e.into());
+        }
+        wrap(pointwise::call(Id::BITWISE_NOT, &[t.into()])?)
+    })
 }
 
 pub unsafe extern "C" fn matmul(a: Obj, b: Obj) -> Obj {

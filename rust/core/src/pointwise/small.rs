@@ -90,7 +90,9 @@ pub(super) fn number_fast(
     args: &[Operand],
     n: Scalar,
 ) -> Result<Option<Tensor>> {
-    if !plain_floats(a) || a.numel() > MOST || matches!(p.dtype, Rule::Truth | Rule::Mask) {
+    let odd = matches!(p.dtype, Rule::Truth | Rule::Mask)
+        || (matches!(n, Scalar::Bool(_)) && p.dtype == Rule::PromoteNoBool);
+    if !plain_floats(a) || a.numel() > MOST || odd {
         return Ok(None);
     }
     if let Some((run, args)) = special::cheaper(id, args, a.dtype()) {

@@ -1,8 +1,8 @@
 //! What PyTorch does differently for some operations, depending on the numbers they are given.
 
 use super::Operand;
-use crate::op::Id;
-use crate::{DType, Result, bail, ops};
+use crate::op::{Id, Pointwise};
+use crate::{DType, Result, Scalar, bail, ops};
 use smallvec::{SmallVec, smallvec};
 
 /// Integer division, which must not meet a zero.
@@ -20,18 +20,81 @@ pub(super) fn divides(id: Id) -> bool {
     .contains(&id)
 }
 
-/// PyTorch's refusals of integer arguments by their values.
+/// PyTorch's refusals of bool arguments by operations that have no kernel for bool.
+pub(super) fn check_bool(id: Id, p: &Pointwise, args: &[Operand]) -> Result<()> {
+    if p.forward.get(DType::Bool).is_some() {
+        return Ok(());
+    }
+    let bools = args.iter().take(2).filter(|a| a.is_bool()).count();
+    match (bools, id) {
+        (0, _) => Ok(()),
+        (_, Id::NEG) => bail!(
+            Runtime,
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        ),
+        (1, _) => bail!(
+            Runtime,
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        ),
+        _ => bail!(
+            Runtime,
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
+        ),
+    }
+}
+
+/// PyTorch's refusals of factors that a result of dtype `promoted` cannot hold.
+pub(super) fn check_alpha(alpha: Scalar, promoted: DType) -> Result<()> {
+    match alpha {
+        Scalar::Bool(_) if promoted != DType::Bool => {
+            bail!(Runtime, "Boolean alpha only supported for Boolean results.")
+        }
+        Scalar::Float(_) if !promoted.is_differentiable() => bail!(
+            Runtime,
+            "For integral input tensors, argument alpha must not be a floating point number."
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The dtype of the tensor that an in-place operation cannot write to, as its error names it.
+pub(crate) fn target_name(id: Id, dtype: DType) -> &'static str {
+    match id {
+        Id::CLAMP_NUMBERS | Id::CLAMP_MIN | Id::CLAMP_MAX => dtype.cpp_name(),
+        _ => dtype.scalar_name(),
+    }
+}
+
+/// PyTorch's refusal to write a power in double precision to a tensor of another dtype.
+pub(crate) fn check_target(id: Id, target: DType, result: DType) -> Result<()> {
+    let powers = [Id::FLOAT_POWER, Id::FLOAT_POWER_NUMBER];
+    if powers.contains(&id) && target != result {
+        bail!(
+            Runtime,
+            "the base given to float_power_ has dtype {} but the operation's result requires dtype {}",
+            target.scalar_name(),
+            result.scalar_name()
+        );
+    }
+    Ok(())
+}
+
+/// PyTorch's refusal to divide integers by zero.
 pub(super) fn check_integers(id: Id, args: &[Operand], shape: &[usize]) -> Result<()> {
     if divides(id) && !shape.contains(&0) && has_zero(&args[1])? {
         bail!(Runtime, "ZeroDivisionError");
     }
-    if id == Id::POW_NUMBER
-        && let Some(Operand::Number(e)) = args.get(1)
-        && e.to_i64() < 0
-    {
-        bail!(Runtime, "Integers to negative integer powers are not allowed.");
-    }
     Ok(())
+}
+
+/// PyTorch's refusal of negative powers of integers.
+pub(super) fn check_exponent(args: &[Operand]) -> Result<()> {
+    match args.get(1) {
+        Some(Operand::Number(e)) if e.to_i64() < 0 => {
+            bail!(Runtime, "Integers to negative integer powers are not allowed.")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn has_zero(divisor: &Operand) -> Result<bool> {
@@ -41,12 +104,19 @@ fn has_zero(divisor: &Operand) -> Result<bool> {
     }
 }
 
-/// The overload for a number, where its node differs from that for a tensor.
+/// The overload for a number or for a tensor, where their nodes differ.
 #[inline]
 pub(super) fn overload(id: Id, args: &[Operand]) -> Id {
-    match (id, args) {
-        (Id::REMAINDER, [_, Operand::Number(_)]) => Id::REMAINDER_NUMBER,
-        (Id::FMOD, [_, Operand::Number(_)]) => Id::FMOD_NUMBER,
+    let number = matches!(args.get(1), Some(Operand::Number(_)));
+    match id {
+        Id::REMAINDER if number => Id::REMAINDER_NUMBER,
+        Id::FMOD if number => Id::FMOD_NUMBER,
+        Id::EQ if !number => Id::EQ_TENSOR,
+        Id::NE if !number => Id::NE_TENSOR,
+        Id::LT if !number => Id::LT_TENSOR,
+        Id::LE if !number => Id::LE_TENSOR,
+        Id::GT if !number => Id::GT_TENSOR,
+        Id::GE if !number => Id::GE_TENSOR,
         _ => id,
     }
 }
@@ -79,6 +149,9 @@ pub(super) fn cheaper<'a>(
 
 /// How PyTorch names the kernel of an operation in `"..." not implemented for '...'`.
 pub(super) fn kernel_label(id: Id) -> &'static str {
+    if id == Id::CLAMP_TENSOR {
+        return "clamp_cpu";
+    }
     match id.name().trim_start_matches('_') {
         "floor_divide" | "div_floor" => "div_floor_cpu",
         "div_trunc" => "div_trunc_cpu",
@@ -100,8 +173,8 @@ pub(super) fn kernel_label(id: Id) -> &'static str {
         "bitwise_left_shift" => "lshift_cpu",
         "bitwise_right_shift" => "rshift_cpu",
         "clamp" => "clamp_scalar_cpu",
-        "clamp_min" => "clamp_min_scalar_cpu",
-        "clamp_max" => "clamp_max_scalar_cpu",
+        "clamp_min" | "clamp_low" => "clamp_min_scalar_cpu",
+        "clamp_max" | "clamp_high" => "clamp_max_scalar_cpu",
         "gelu" | "gelu_tanh" => "GeluKernelImpl",
         "silu" => "silu_cpu",
         "softplus" => "softplus_cpu",
