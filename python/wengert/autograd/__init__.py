@@ -160,7 +160,11 @@ class _VariableMeta(type):
 
 
 class Variable(metaclass=_VariableMeta):
-    """The old name of a tensor that can require gradients; gives a plain tensor."""
+    """The old name of a tensor that can require gradients; gives a plain tensor.
+
+    >>> torch.autograd.Variable(torch.ones(1), requires_grad=True)
+    tensor([1.], requires_grad=True)
+    """
 
     def __new__(cls, data, requires_grad=False, volatile=None):
         if volatile is not None:

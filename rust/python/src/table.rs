@@ -146,7 +146,7 @@ unsafe fn general(
 }
 
 /// `out=`: the result is copied there.
-fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
+pub fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
     let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
         return Err(wengert::err!(Type, "out must be a Tensor").into());
     };
