@@ -167,7 +167,7 @@ def _sliced(a):
 
 
 def _permuted(a):
-    return np.array(a.T, order="C"), lambda t: t.permute(*range(t.ndim - 1, -1, -1))
+    return np.array(a.T, order="C"), lambda t: t.permute(tuple(range(t.ndim - 1, -1, -1)))
 
 
 def _expanded(a):

@@ -197,12 +197,13 @@ def meshgrid(*tensors, indexing: str | None = None) -> tuple[Tensor, ...]:
             f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}'
         )
     swap = indexing == "xy" and len(tensors) > 1
+    order = list(tensors)
     if swap:
-        tensors = (tensors[1], tensors[0], *tensors[2:])
-    shape = tuple(t.numel() for t in tensors)
+        order[:2] = order[1::-1]
+    shape = tuple(t.numel() for t in order)
     ones = (1,) * len(shape)
-    alone = [(*ones[:i], -1, *ones[i + 1 :]) for i, _ in enumerate(tensors)]
-    grids = [t.view(one).expand(shape) for t, one in zip(tensors, alone)]
+    alone = [(*ones[:i], -1, *ones[i + 1 :]) for i, _ in enumerate(order)]
+    grids = [t.view(one).expand(shape) for t, one in zip(order, alone)]
     if swap:
         grids[:2] = grids[1::-1]
     return tuple(grids)

@@ -337,7 +337,10 @@ def set_default_tensor_type(t) -> None:
     if isinstance(t, str):
         from . import _legacy
 
-        t = _legacy.find(t.removeprefix("torch."))
+        found = _legacy.find(t.removeprefix("torch."))
+        if found is None:
+            raise TypeError(f"invalid type: '{t}'")
+        t = found
     _wengert.set_default_dtype(t.dtype)
 
 

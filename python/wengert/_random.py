@@ -67,12 +67,12 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-def _method(name: str, kind: str, text: str, parameters: dict[str, float]) -> None:
+def _method(name: str, kind: str, text: str, parameters: dict) -> None:
     """Attaches `x.name(first, second, *, generator=None)`, which fills `x`."""
-    names, defaults = [*parameters, "", ""], [*parameters.values(), 0.0, 0.0]
+    names, defaults = [*parameters, ""], [*parameters.values(), 0.0]
 
     def fill(self, *args, generator=None, **kwargs):
-        values = list(defaults[:2])
+        values: list = defaults[:2]
         if len(args) > len(parameters):
             raise TypeError(
                 f"{name}() takes from 0 to {len(parameters)} positional arguments but {len(args)} "
@@ -86,7 +86,7 @@ def _method(name: str, kind: str, text: str, parameters: dict[str, float]) -> No
         if None in values:
             missing = names[values.index(None)]
             raise TypeError(f'{name}() missing 1 required positional arguments: "{missing}"')
-        _wengert._fill_random(self, kind, *values, generator)
+        _wengert._fill_random(self, kind, values[0], values[1], generator)
         return self
 
     fill.__name__ = name

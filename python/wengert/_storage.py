@@ -148,7 +148,7 @@ def __deepcopy__(self, memo):
     storage = UntypedStorage._of(self.detach())
     # The copy of the memory is found in the memo as long as the original lives.
     memo.setdefault(id(memo), []).append(storage)
-    new = _rebuild(*_parts(self, copy.deepcopy(storage, memo)), None)
+    new = _rebuild(*_parts(self, copy.deepcopy(storage, memo)), state=None)
     memo[id(self)] = new
     if self.grad is not None:
         new.grad = copy.deepcopy(self.grad, memo)

@@ -201,7 +201,7 @@ class finfo:
     """
 
     def __init__(self, type=None):
-        from . import get_default_dtype
+        from ._wengert import get_default_dtype
 
         type = get_default_dtype() if type is None else type
         name = repr(type).removeprefix("torch.")

@@ -8,6 +8,12 @@ __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_g
 class _Mode:
     """A grad mode as a context manager and as a decorator, also of generators."""
 
+    def __enter__(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, *exc) -> None:
+        raise NotImplementedError
+
     def clone(self):
         return type(self)()
 

@@ -152,11 +152,6 @@ getters! {
     layout: |_t| crate::call_python("wengert._types", "_strided", &[]);
     /// False: there are only dense tensors on the CPU.
     ///
-    /// >>> torch.ones(2).is_hpu
-    /// False
-    is_hpu: |_t| Ok(boolean(false));
-    /// False: there are only dense tensors on the CPU.
-    ///
     /// >>> torch.ones(2).is_ipu
     /// False
     is_ipu: |_t| Ok(boolean(false));

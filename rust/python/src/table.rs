@@ -267,7 +267,9 @@ fn defs(list: &[Entry], entry: &Rows) -> Vec<ffi::PyMethodDef> {
 }
 
 fn doc(e: &Entry) -> String {
-    e.ops.first().map_or(String::new(), |id| id.block().doc().to_string())
+    // Of several overloads, the one that shows an example explains the name.
+    let docs = || e.ops.iter().map(|id| id.block().doc());
+    docs().find(|d| d.contains(">>>")).or_else(|| docs().next()).unwrap_or_default().to_string()
 }
 
 /// A method definition that lives for ever, as the interpreter wants it.
