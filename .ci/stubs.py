@@ -16,6 +16,7 @@ TYPES = {
     "Tensor": "Tensor",
     "Operand": "Tensor | Number",
     "Tensor[]": "Sequence[Tensor]",
+    "Tensor?[]": "Sequence[Tensor | None]",
     "Scalar": "Number",
     "int": "_int",
     "float": "_float",
@@ -92,7 +93,11 @@ def functions(rows, kind: str, indent: str) -> list[str]:
         for schema in schemas:
             if len(schemas) > 1:
                 out.append(f"{indent}@overload")
-            head = f"{indent}def {name}({parameters(schema, kind)}) -> {result(schema)}: ..."
+            given = parameters(schema, kind)
+            if kind == "function":
+                star = "" if "*" in given else "*, "
+                given += f", {star}out: Any = ..."
+            head = f"{indent}def {name}({given}) -> {result(schema)}: ..."
             out.append(head)
     return out
 
@@ -183,6 +188,8 @@ def stub() -> str:
             out += [f"class {name}:", "    def __getattr__(self, name: str) -> Any: ..."]
         elif callable(value):
             out.append(f"def {name}({plain(value)}) -> Any: ...")
+        else:
+            out.append(f"{name}: {type(value).__name__}")
     return "\n".join(out) + "\n"
 
 

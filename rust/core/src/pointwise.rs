@@ -458,7 +458,11 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
 /// PyTorch's, for shapes that do not broadcast and for in-place writes it forbids.
 pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     let args = [Operand::Tensor(x), value];
-    record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?;
+    match value {
+        // Writing one number to one place several times does no harm.
+        Operand::Number(_) if !x.requires_grad() => {}
+        _ => record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?,
+    }
     let before = record::InPlace::prepare(Id::COPY, &args)?;
     match value {
         Operand::Tensor(v) => x.copy_raw(v)?,

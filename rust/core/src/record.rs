@@ -207,6 +207,11 @@ pub(crate) fn check_in_place<'a>(
         let recorded = inputs.any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
     }
+    check_overlap(x)
+}
+
+/// PyTorch's refusal of a write to memory in which several elements are one.
+pub(crate) fn check_overlap(x: &Tensor) -> Result<()> {
     let repeats = |(&n, &s): (&usize, &isize)| n > 1 && s == 0;
     if !x.is_contiguous() && x.layout().shape.iter().zip(&x.layout().strides).any(repeats) {
         bail!(

@@ -90,7 +90,7 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
                 x.output_nr()
             );
         }
-        if base.is_leaf() && base.requires_grad() {
+        if base.is_leaf() && x.requires_grad() {
             bail!(
                 Runtime,
                 "a view of a leaf Variable that requires grad is being used in an in-place operation."

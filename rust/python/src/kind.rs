@@ -9,6 +9,17 @@ use wengert::op::Id;
 
 type Obj = *mut ffi::PyObject;
 
+const DOC: &std::ffi::CStr =
+    c"Numbers of one dtype in a grid of any number of dimensions, with the history of how they were
+computed if `requires_grad` is set.
+
+Made by `torch.tensor` and other functions; `torch.Tensor(2, 3)` is an uninitialised one.
+
+>>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])";
+
 /// `Tensor(...)`: the legacy constructor, written in Python.
 unsafe extern "C" fn new(class: *mut ffi::PyTypeObject, args: Obj, kwargs: Obj) -> Obj {
     slot(|| {
@@ -144,6 +155,7 @@ pub fn make() -> Result<Obj, Raised> {
     all.push((ffi::Py_tp_methods, defs.leak().as_mut_ptr().cast()));
     all.push((ffi::Py_tp_members, members.leak().as_mut_ptr().cast()));
     all.push((ffi::Py_tp_getset, attrs::table().leak().as_mut_ptr().cast()));
+    all.push((ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()));
     let mut type_slots: Vec<ffi::PyType_Slot> =
         all.into_iter().map(|(slot, pfunc)| ffi::PyType_Slot { slot, pfunc }).collect();
     type_slots.push(ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() });
@@ -157,6 +169,9 @@ pub fn make() -> Result<Obj, Raised> {
     };
     // SAFETY: all tables are leaked and end in zeros; slots have the types of their names.
     let class = check(unsafe { ffi::PyType_FromSpec(&mut spec) })?;
+    // Errors of the interpreter name the class without its module, as a class made in Python.
+    // SAFETY: a type of ours that nobody has seen yet; the text lives for ever.
+    unsafe { (*class.cast::<ffi::PyTypeObject>()).tp_name = c"Tensor".as_ptr() };
     object::set_tensor_type(class.cast());
     Ok(class)
 }

@@ -6,10 +6,11 @@ mod autograd;
 mod buffer;
 mod convert;
 mod create;
+mod data;
 mod dtypes;
 mod errors;
+mod generator;
 mod hooks;
-mod ignored;
 mod index;
 mod kind;
 mod methods;
@@ -20,6 +21,7 @@ mod object;
 mod parse;
 mod saved;
 mod shapes;
+mod shared;
 mod table;
 mod text;
 mod threads;
@@ -82,6 +84,8 @@ mod _wengert {
         m.add("Tensor", class)?;
         table::register(m)?;
         create::register(m)?;
+        data::register(m)?;
+        generator::register(m)?;
         text::register(m)
     }
 }

@@ -226,29 +226,44 @@ pub fn python_number(s: Scalar) -> Obj {
     }
 }
 
+/// The number in a one-element tensor that is converted to a Python number.
+fn only(a: Obj) -> Result<Scalar, Raised> {
+    // SAFETY: a slot of the type: `a` is a tensor.
+    let t = unsafe { known(a) };
+    if t.numel() != 1 {
+        let text = "only one element tensors can be converted to Python scalars";
+        return Err(wengert::err!(Value, "{text}").into());
+    }
+    Ok(t.item()?)
+}
+
 pub unsafe extern "C" fn to_float(a: Obj) -> Obj {
-    slot(|| {
-        // SAFETY: a slot of the type: `a` is a tensor.
-        let s = unsafe { known(a) }.item()?;
-        Ok(python_number(Scalar::Float(s.to_f64())))
-    })
+    slot(|| Ok(python_number(Scalar::Float(only(a)?.to_f64()))))
 }
 
 pub unsafe extern "C" fn to_int(a: Obj) -> Obj {
-    slot(|| {
+    slot(|| match only(a)? {
+        // SAFETY: a new float under the GIL; Python raises for NaN and infinities.
+        Scalar::Float(f) => unsafe {
+            let o = ffi::PyFloat_FromDouble(f);
+            let i = ffi::PyNumber_Long(o);
+            ffi::Py_DECREF(o);
+            Ok(i)
+        },
         // SAFETY: a slot of the type: `a` is a tensor.
-        let s = unsafe { known(a) }.item()?;
-        if let Scalar::Float(f) = s {
-            // SAFETY: a new float under the GIL; Python raises for NaN and infinities.
-            return unsafe {
-                let o = ffi::PyFloat_FromDouble(f);
-                let i = ffi::PyNumber_Long(o);
-                ffi::Py_DECREF(o);
-                Ok(i)
-            };
-        }
-        Ok(python_number(Scalar::Int(s.to_i64())))
+        s => Ok(python_value(unsafe { known(a) }, Scalar::Int(s.to_i64()))),
     })
+}
+
+/// A Python number for an element of a tensor (a new reference).
+pub fn python_value(t: &wengert::Tensor, s: Scalar) -> Obj {
+    match s {
+        // SAFETY: called under the GIL.
+        Scalar::Int(i) if t.dtype() == DType::U64 => unsafe {
+            ffi::PyLong_FromUnsignedLongLong(i as u64)
+        },
+        s => python_number(s),
+    }
 }
 
 pub unsafe extern "C" fn to_index(a: Obj) -> Obj {
@@ -262,6 +277,6 @@ pub unsafe extern "C" fn to_index(a: Obj) -> Obj {
             );
             return Err(e.into());
         }
-        Ok(python_number(t.item()?))
+        Ok(python_value(t, t.item()?))
     })
 }

@@ -154,7 +154,7 @@ unsafe fn general(
 }
 
 /// `out=`: the result is copied there.
-fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
+pub fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
     let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
         return Err(wengert::err!(Type, "out must be a Tensor").into());
     };
@@ -275,7 +275,9 @@ fn defs(list: &[Entry], entry: &Rows) -> Vec<ffi::PyMethodDef> {
 }
 
 fn doc(e: &Entry) -> String {
-    e.ops.first().map_or(String::new(), |id| id.block().doc().to_string())
+    // Of several overloads, the one that shows an example explains the name.
+    let docs = || e.ops.iter().map(|id| id.block().doc());
+    docs().find(|d| d.contains(">>>")).or_else(|| docs().next()).unwrap_or_default().to_string()
 }
 
 /// A method definition that lives for ever, as the interpreter wants it.

@@ -3,6 +3,7 @@
 pub(crate) mod composed;
 pub(crate) mod convert;
 pub mod create;
+pub(crate) mod draws;
 pub(crate) mod index;
 pub(crate) mod join;
 pub(crate) mod loss;
@@ -10,6 +11,7 @@ pub(crate) mod nn;
 pub(crate) mod order;
 pub(crate) mod pointwise;
 pub(crate) mod product;
+pub mod ranges;
 pub(crate) mod rearrange;
 pub mod reduce;
 pub(crate) mod reshaping;
@@ -61,6 +63,7 @@ table! {
     Structured slice: SELECT SLICE NARROW UNBIND SPLIT SPLIT_SIZES CHUNK;
     Structured strided: AS_STRIDED EMBED PART WITH_PART;
     Structured convert: TO_COPY;
+    Structured draws: BERNOULLI POISSON;
     Structured reduce: SUM SUM_DIM SUM_TO_SIZE MEAN MEAN_DIM NANMEAN;
     Structured reduce::extremum: MAX MAX_OTHER MAX_DIM MIN MIN_OTHER MIN_DIM AMAX AMIN ARGMAX ARGMIN
         AMINMAX;

@@ -32,7 +32,7 @@ pub(crate) const LERP_TENSOR: Pointwise = Pointwise {
 pub(crate) const LOGADDEXP: Pointwise = Pointwise {
     schema: "logaddexp(Tensor self, Tensor other) -> Tensor",
     aliases: &[],
-    doc: "`log(exp(self) + exp(other))`, without overflow.\n\n>>> torch.logaddexp(torch.tensor([1000.]), torch.tensor([1000.]))\ntensor([1000.6931])",
+    doc: "`log(exp(self) + exp(other))`, without overflow.\n\n>>> torch.logaddexp(torch.tensor([1000.]), torch.tensor([1000.]))\ntensor([1000.6932])",
     forms: Forms::BOTH,
     dtype: Rule::Promote,
     forward: kernel!(
