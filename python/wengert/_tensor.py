@@ -295,7 +295,7 @@ def __array_wrap__(self, array, *context):
     return from_numpy(array) if getattr(array, "shape", ()) else _wengert.tensor(array)
 
 
-Tensor.__array_priority__ = 1000
+Tensor.__array_priority__ = 1000  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @_attach

@@ -625,7 +625,6 @@ class Tensor:
     is_cpu: Any
     is_cuda: Any
     def is_floating_point(*args: Any, **kwargs: Any) -> Any: ...
-    is_hpu: Any
     def is_inference(self) -> Any: ...
     is_ipu: Any
     is_leaf: Any
