@@ -29,7 +29,7 @@ from ._wengert import Tensor, dtype
 _wengert._set_size_class(Size)
 globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_")})
 
-from . import _random, _storage, _tensor, autograd, config, linalg, nn, special
+from . import _plain, _random, _storage, _tensor, autograd, config, linalg, nn, special
 from ._creation import *
 from ._functions import *
 from ._indexing import *

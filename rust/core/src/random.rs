@@ -302,7 +302,8 @@ macro_rules! continuous {
         /// # Errors
         /// RuntimeError for parameters out of range.
         pub fn $name(t: &Tensor, $a: f64 $(, $b: f64)?) -> Result<()> {
-            if !$fits {
+            let fits = $fits;
+            if !fits {
                 bail!(Runtime, $wrong);
             }
             fill(t, |t, _| {

@@ -1,13 +1,13 @@
 //! Functions that make tensors from nothing, numbers, or others' memory.
 
-use crate::convert::{Arg, Ret, py_result};
+use crate::convert::py_result;
 use crate::dtypes::{self, dtype_of};
 use crate::errors::{Raised, slot};
 use crate::generator::with_argument;
 use crate::object::{tensor_ref, wrap};
 use crate::parse::{Values, bind_schema};
 use crate::shared::Cleaned;
-use crate::{buffer, table};
+use crate::table;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use smallvec::{SmallVec, smallvec};
@@ -16,7 +16,6 @@ use wengert::op::{self, Id};
 use wengert::pointwise::Operand;
 use wengert::promote::default_dtype;
 use wengert::schema::{Schema, Type};
-use wengert::shape::Layout;
 use wengert::value::Args;
 use wengert::{DType, Scalar, Tensor, Value, err, random};
 
@@ -172,20 +171,23 @@ tensor([[1., 1., 1.],
         [1., 1., 1.]])",
         |a| finish(Tensor::full(&shape(a, 0)?, 1.into(), dtype(a, 1)?)?, a, 2);
     "empty(int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "A tensor whose elements are whatever its memory holds. Raises RuntimeError for a negative size.
+        "A tensor whose elements are whatever its memory holds. Raises RuntimeError for a \
+        negative size.
 
 >>> torch.empty(2, 3).shape
 torch.Size([2, 3])",
         |a| finish(Tensor::empty(&shape(a, 0)?, dtype(a, 1)?)?, a, 2);
     "empty_strided(int[] size, int[] stride, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "As `empty`, with the given steps between elements. Raises RuntimeError if there are not as many
+        "As `empty`, with the given steps between elements. Raises RuntimeError if there are \
+        not as many
 steps as sizes.
 
 >>> torch.empty_strided((2, 3), (1, 2)).stride()
 (1, 2)",
         |a| finish(strided(a)?, a, 3);
     "full(int[] size, Scalar fill_value, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "Every element `fill_value`, which decides the dtype if none is given. Raises RuntimeError for a value
+        "Every element `fill_value`, which decides the dtype if none is given. Raises \
+        RuntimeError for a value
 that the dtype cannot hold.
 
 >>> torch.full((2,), 7)
@@ -212,7 +214,8 @@ tensor([1, 1])",
 >>> torch.empty_like(torch.ones(2, 3).t()).stride()
 (1, 3)",
         |a| finish(like(a, 1)?, a, 2);
-    "full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, bool requires_grad=False)",
+    "full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, bool \
+    requires_grad=False)",
         "Every element `fill_value`, of the shape, dtype and memory order of `input`.
 
 >>> torch.full_like(torch.ones(2), 3)
@@ -228,18 +231,26 @@ tensor([0, 1, 2, 3])
 >>> torch.arange(1, 2, 0.25)
 tensor([1.0000, 1.2500, 1.5000, 1.7500])",
         |a| finish(Tensor::arange(0.into(), a.number(0)?, 1.into(), a.opt_dtype(1)?)?, a, 2);
-    "arange(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, bool requires_grad=False)",
+    "arange(Scalar start, Scalar end, Scalar step=1, *, ScalarType? dtype=None, bool \
+    requires_grad=False)",
         "",
-        |a| finish(Tensor::arange(a.number(0)?, a.number(1)?, a.number(2)?, a.opt_dtype(3)?)?, a, 4);
-    "linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "`steps` numbers from `start` to `end`, both included, evenly spaced. Raises RuntimeError for a
+        |a| {
+            let (start, end, step) = (a.number(0)?, a.number(1)?, a.number(2)?);
+            finish(Tensor::arange(start, end, step, a.opt_dtype(3)?)?, a, 4)
+        };
+    "linspace(Scalar start, Scalar end, int steps, *, ScalarType? dtype=None, bool \
+    requires_grad=False)",
+        "`steps` numbers from `start` to `end`, both included, evenly spaced. Raises \
+        RuntimeError for a
 negative number of steps.
 
 >>> torch.linspace(0, 1, 5)
 tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])",
         |a| spaced(a);
-    "logspace(Scalar start, Scalar end, int steps, float base=10.0, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "`base` to the powers that `linspace` gives. Raises RuntimeError for a negative number of steps.
+    "logspace(Scalar start, Scalar end, int steps, float base=10.0, *, ScalarType? dtype=None, \
+    bool requires_grad=False)",
+        "`base` to the powers that `linspace` gives. Raises RuntimeError for a negative number \
+        of steps.
 
 >>> torch.logspace(0, 2, 3)
 tensor([  1.,  10., 100.])",
@@ -248,7 +259,8 @@ tensor([  1.,  10., 100.])",
         finish(Tensor::logspace(s, e, a.int(2)?, base, dtype(a, 4)?)?, a, 5)
     };
     "eye(int n, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "Ones on the diagonal of an `n` by `m` matrix (`n` by `n` if there is no `m`), zeros elsewhere. Raises
+        "Ones on the diagonal of an `n` by `m` matrix (`n` by `n` if there is no `m`), zeros \
+        elsewhere. Raises
 RuntimeError for a negative size.
 
 >>> torch.eye(2)
@@ -265,7 +277,8 @@ tensor([[1., 0.],
         finish(Tensor::eye(n, m, dtype(a, 2)?)?, a, 3)
     };
     "tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=None)",
-        "Rows and columns of the elements of a `row` by `col` matrix on its diagonal number `offset` and below,
+        "Rows and columns of the elements of a `row` by `col` matrix on its diagonal number \
+        `offset` and below,
 as a tensor of two rows.
 
 >>> torch.tril_indices(2, 2)
@@ -276,7 +289,8 @@ tensor([[0, 1, 1],
         Tensor::triangle(true, a.int(0)?, a.int(1)?, a.int(2)?, dtype)
     };
     "triu_indices(int row, int col, int offset=0, *, ScalarType? dtype=None)",
-        "Rows and columns of the elements of a `row` by `col` matrix on its diagonal number `offset` and above,
+        "Rows and columns of the elements of a `row` by `col` matrix on its diagonal number \
+        `offset` and above,
 as a tensor of two rows.
 
 >>> torch.triu_indices(2, 2)
@@ -287,7 +301,8 @@ tensor([[0, 0, 1],
         Tensor::triangle(false, a.int(0)?, a.int(1)?, a.int(2)?, dtype)
     };
     "rand(int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "Uniform random numbers between 0 and 1, 1 excluded. Raises NotImplementedError for integer dtypes.
+        "Uniform random numbers between 0 and 1, 1 excluded. Raises NotImplementedError for \
+        integer dtypes.
 
 >>> _ = torch.manual_seed(0)
 >>> torch.rand(2)
@@ -297,7 +312,8 @@ tensor([0.4963, 0.7682])",
         finish(filled(t, |t| random::uniform(t, 0.0, 1.0))?, a, 2)
     };
     "randn(int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "Normal random numbers of mean 0 and deviation 1. Raises NotImplementedError for integer dtypes.
+        "Normal random numbers of mean 0 and deviation 1. Raises NotImplementedError for \
+        integer dtypes.
 
 >>> _ = torch.manual_seed(0)
 >>> torch.randn(2)
@@ -319,7 +335,8 @@ torch.Size([2, 3])",
 torch.Size([2, 3])",
         |a| finish(filled(like(a, 1)?, |t| random::normal(t, 0.0, 1.0))?, a, 2);
     "randint(int high, int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
-        "Random integers from `low` (0 if not given) up to `high`, `high` itself excluded. Raises RuntimeError
+        "Random integers from `low` (0 if not given) up to `high`, `high` itself excluded. \
+        Raises RuntimeError
 if there are none between them.
 
 >>> _ = torch.manual_seed(0)
@@ -335,7 +352,8 @@ tensor([4, 9, 3])",
 >>> torch.randint_like(torch.ones(2, 3), 10).shape
 torch.Size([2, 3])",
         |a| finish(randint(like(a, 2)?, 0, a.int(1)?)?, a, 3);
-    "randint_like(Tensor self, int low, int high, *, ScalarType? dtype=None, bool requires_grad=False)",
+    "randint_like(Tensor self, int low, int high, *, ScalarType? dtype=None, bool \
+    requires_grad=False)",
         "",
         |a| finish(randint(like(a, 3)?, a.int(1)?, a.int(2)?)?, a, 4);
     "randperm(int n, *, ScalarType? dtype=None, bool requires_grad=False)",
@@ -366,11 +384,13 @@ tensor([1., 2.])",
     "normal(float mean, Tensor std)",
         "",
         |a| random::normal_of(Operand::Number(a.number(0)?), a.tensor(1)?.into());
-    "normal(float mean, float std, int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
+    "normal(float mean, float std, int[] size, *, ScalarType? dtype=None, bool \
+    requires_grad=False)",
         "",
         |a| finish(normal(a)?, a, 4);
     "bernoulli(Tensor self)",
-        "1 with the probability that stands at the same place of `input` (or with the one probability `p`),
+        "1 with the probability that stands at the same place of `input` (or with the one \
+        probability `p`),
 else 0. Raises RuntimeError for numbers that are no probabilities.
 
 >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
@@ -380,10 +400,13 @@ tensor([0., 1.])",
         "",
         |a| filled(like(a, 2)?, |t| random::bernoulli(t, a.number(1)?.to_f64()));
     "poisson(Tensor self)",
-        "Poisson numbers of the rate that stands at the same place of `input`. Raises RuntimeError for\na negative rate.\n\n>>> torch.poisson(torch.tensor([0.0, 0.0]))\ntensor([0., 0.])",
+        "Poisson numbers of the rate that stands at the same place of `input`. Raises \
+        RuntimeError for\na negative rate.\n\n>>> torch.poisson(torch.tensor([0.0, \
+        0.0]))\ntensor([0., 0.])",
         |a| op::call1(Id::POISSON, &[a.tensor(0)?.into()]);
     "multinomial(Tensor self, int num_samples, bool replacement=False)",
-        "Indices drawn in proportion to the weights in `input`, or in each of its rows. Raises RuntimeError for
+        "Indices drawn in proportion to the weights in `input`, or in each of its rows. Raises \
+        RuntimeError for
 weights that are negative or all zero.
 
 >>> torch.multinomial(torch.tensor([0.0, 1.0]), 1)
@@ -476,69 +499,6 @@ fn adjust(schema: &Schema, values: &mut Values, shared: &Cleaned) -> Result<(), 
     }
 }
 
-/// `torch.from_numpy`: a tensor over the array's memory, and whether it may be written.
-#[pyfunction]
-fn _from_buffer(o: &Bound<'_, PyAny>) -> PyResult<(Ret, bool)> {
-    let (t, writable) = buffer::tensor_over(o.as_ptr()).map_err(|Raised| PyErr::fetch(o.py()))?;
-    Ok((Ret(t), writable))
-}
-
-/// A copy in another dtype that gradients flow through.
-#[pyfunction]
-fn _to_dtype(t: Arg, dtype: &Bound<'_, PyAny>) -> PyResult<Ret> {
-    let Some(d) = dtype_of(dtype.as_ptr()) else {
-        return Err(pyo3::exceptions::PyTypeError::new_err("dtype expected"));
-    };
-    py_result(refuse_complex(d))?;
-    Ok(Ret(py_result(t.0.to(d))?))
-}
-
-/// Another object of a subclass over the same tensor's memory.
-#[pyfunction]
-fn _as_subclass<'py>(
-    t: Arg,
-    class: &Bound<'py, PyAny>,
-    requires_grad: bool,
-) -> PyResult<Bound<'py, PyAny>> {
-    let new = t.0.detach();
-    if requires_grad {
-        py_result(new.requires_grad_(true))?;
-    }
-    crate::convert::owned(class.py(), crate::object::wrap_as(new, class.as_ptr().cast()))
-}
-
-/// All bytes of the memory that a tensor lies in, as a tensor.
-#[pyfunction]
-fn _storage_bytes(t: Arg) -> PyResult<Ret> {
-    py_result(t.0.ptr())?;
-    let storage = t.0.storage().clone();
-    let layout = Layout::contiguous(&[storage.bytes()]);
-    Ok(Ret(Tensor::from_parts(storage, layout, DType::U8)))
-}
-
-/// A tensor over the memory that another one lies in.
-#[pyfunction]
-fn _over_storage(
-    t: Arg,
-    dtype: &Bound<'_, PyAny>,
-    offset: usize,
-    size: Vec<usize>,
-    stride: Vec<isize>,
-) -> PyResult<Ret> {
-    let Some(d) = dtype_of(dtype.as_ptr()) else {
-        return Err(pyo3::exceptions::PyTypeError::new_err("dtype expected"));
-    };
-    let storage = t.0.storage().clone();
-    let layout = Layout::new(size.into(), stride.into(), offset as isize);
-    let elements = (storage.bytes() / d.size()) as isize;
-    let inside = layout.ndim() == layout.strides.len()
-        && layout.extent().is_none_or(|(lo, hi)| lo >= 0 && hi < elements);
-    if !inside {
-        return Err(pyo3::exceptions::PyRuntimeError::new_err("sizes outside of the storage"));
-    }
-    Ok(Ret(Tensor::from_parts(storage, layout, d)))
-}
-
 /// The floating dtype of new tensors.
 ///
 /// >>> torch.get_default_dtype()
@@ -567,15 +527,11 @@ macro_rules! entries {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    let entries = entries!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
+    let entries = entries!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15
+        16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31);
     for (n, &f) in named().iter().zip(&entries) {
         table::add_function(m, table::method_def(&n.name, f, n.doc))?;
     }
-    m.add_function(wrap_pyfunction!(_from_buffer, m)?)?;
-    m.add_function(wrap_pyfunction!(_to_dtype, m)?)?;
-    m.add_function(wrap_pyfunction!(_as_subclass, m)?)?;
-    m.add_function(wrap_pyfunction!(_storage_bytes, m)?)?;
-    m.add_function(wrap_pyfunction!(_over_storage, m)?)?;
     m.add_function(wrap_pyfunction!(get_default_dtype, m)?)?;
     m.add_function(wrap_pyfunction!(set_default_dtype, m)?)
 }

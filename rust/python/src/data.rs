@@ -217,8 +217,9 @@ fn element(o: Obj, dtype: DType) -> Result<[u8; 16], Raised> {
         }
         return Ok(t.item()?.bytes(dtype));
     }
-    // SAFETY: a live object.
+
     if dtype.is_float() {
+        // SAFETY: a live object under the GIL.
         let x = unsafe { ffi::PyFloat_AsDouble(o) };
         // SAFETY: asks for the exception of the call above.
         if x == -1.0 && !unsafe { ffi::PyErr_Occurred() }.is_null() {

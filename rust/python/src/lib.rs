@@ -13,6 +13,7 @@ mod generator;
 mod hooks;
 mod index;
 mod kind;
+mod memory;
 mod methods;
 mod named;
 mod node;
@@ -85,6 +86,7 @@ mod _wengert {
         table::register(m)?;
         create::register(m)?;
         data::register(m)?;
+        memory::register(m)?;
         generator::register(m)?;
         text::register(m)
     }

@@ -258,7 +258,8 @@ methods! {
         t.detach_()?;
         itself(o)
     };
-    /// Sets whether gradients are computed for this leaf. Raises RuntimeError for dtypes that carry none.
+    /// Sets whether gradients are computed for this leaf. Raises RuntimeError for dtypes that
+    /// carry none.
     ///
     /// >>> torch.ones(2).requires_grad_()
     /// tensor([1., 1.], requires_grad=True)
@@ -284,8 +285,8 @@ methods! {
         // SAFETY: a singleton.
         itself(unsafe { ffi::Py_None() })
     };
-    /// Copies the elements of another tensor, converted and broadcast, into this one. Raises RuntimeError
-    /// for a shape that does not broadcast.
+    /// Copies the elements of another tensor, converted and broadcast, into this one. Raises
+    /// RuntimeError for a shape that does not broadcast.
     ///
     /// >>> torch.zeros(2).copy_(torch.tensor([1, 2]))
     /// tensor([1., 2.])

@@ -30,7 +30,7 @@ fn shown(x: f64) -> String {
 /// How many numbers `arange` makes.
 fn count(start: Scalar, end: Scalar, step: Scalar, dtype: DType) -> Result<usize> {
     let (s, e, d) = (start.to_f64(), end.to_f64(), step.to_f64());
-    if !(d > 0.0 || d < 0.0) {
+    if d == 0.0 || d.is_nan() {
         bail!(Runtime, "step must be nonzero");
     }
     if !(s.is_finite() && e.is_finite()) {
