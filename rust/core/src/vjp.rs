@@ -6,6 +6,7 @@ use crate::mode::grad_enabled;
 use crate::op::{Cx, Id, Rule};
 use crate::pointwise::{Operand, block};
 use crate::tape::{Info, Node, Saved};
+use crate::value::Args;
 use crate::{DType, Result, Scalar, Tensor, Value, bail, ops};
 use smallvec::SmallVec;
 
@@ -146,6 +147,19 @@ impl Node {
     pub fn saved_input(&self, i: usize) -> Result<Value> {
         self.check_not_released()?;
         Ok(unpack(self, X::In(i as u8))?.value())
+    }
+
+    /// The saved indices in argument `i`, which come after `first` other inputs.
+    ///
+    /// # Errors
+    /// As [`Node::saved_input`].
+    pub fn saved_indices(&self, i: usize, first: usize) -> Result<Value> {
+        self.check_not_released()?;
+        let tensors = unpack_rest(self, first as u8)?;
+        let given = self.info().map_or(Ok(&[][..]), |f| Args(&f.args).ints(i))?;
+        let mut list = vec![None; given.last().map_or(0, |&d| d as usize + 1)];
+        given.iter().zip(tensors).for_each(|(&d, t)| list[d as usize] = Some(t));
+        Ok(Value::Indices(list))
     }
 
     /// The saved value of output `k`, with its history.
