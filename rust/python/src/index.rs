@@ -35,9 +35,9 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
         indices.push(Some(index.clone()));
         told = dim + dims;
     };
-    for it in items {
+    for (position, it) in items.iter().enumerate() {
         match it {
-            Item::Int(i) => out = select(&out, dim, *i)?,
+            Item::Int(i) => out = select(&out, dim, *i, position)?,
             Item::Slice { start, stop, step } => {
                 if start.is_some() || stop.is_some() || *step != 1 {
                     out = out.slice(dim as i64, *start, *stop, *step)?;
@@ -63,10 +63,14 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
     Ok((out, indices))
 }
 
-fn select(t: &Tensor, dim: usize, i: i64) -> wengert::Result<Tensor> {
+/// The slice at an int, which errors name by its position among the items.
+fn select(t: &Tensor, dim: usize, i: i64, position: usize) -> wengert::Result<Tensor> {
     let n = t.shape()[dim] as i64;
     if i < -n || i >= n {
-        return Err(err!(Index, "index {i} is out of bounds for dimension {dim} with size {n}"));
+        return Err(err!(
+            Index,
+            "index {i} is out of bounds for dimension {position} with size {n}"
+        ));
     }
     t.select(dim as i64, i)
 }
