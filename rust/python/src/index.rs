@@ -147,12 +147,8 @@ fn assign(part: &Tensor, value: Operand) -> wengert::Result<()> {
         v = v.select(0, 0)?;
     }
     if !wengert::shape::expandable(v.shape(), part.shape()) {
-        return Err(err!(
-            Runtime,
-            "shape mismatch: value tensor of shape {} cannot be broadcast to indexing result of shape {}",
-            wengert::shape::show(v.shape()),
-            wengert::shape::show(part.shape())
-        ));
+        // Refused, with the sentence that says why.
+        v.expand(part.shape())?;
     }
     pointwise::assign(part, Operand::Tensor(&v)).map(drop)
 }
