@@ -23,6 +23,9 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
         ));
     }
+    if t.ndim() == 0 && matches!(items, [Item::Slice { .. }]) {
+        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor"));
+    }
     if used > t.ndim() {
         return Err(err!(Index, "too many indices for tensor of dimension {}", t.ndim()));
     }
