@@ -167,6 +167,8 @@ def _sliced(a):
 
 
 def _permuted(a):
+    if not a.ndim:
+        return _contiguous(a)
     return np.array(a.T, order="C"), lambda t: t.permute(*range(t.ndim - 1, -1, -1))
 
 
@@ -179,12 +181,12 @@ def _expanded(a):
 
 def _negative(a):
     """Read backwards. torch has no negative strides: it gets the flipped copy."""
+    if not a.ndim:
+        return _contiguous(a)
     dims = tuple(range(a.ndim))
     index = tuple(slice(None, None, -1) for _ in dims)
 
     def view(t):
-        if not dims:
-            return t
         return t.flip(dims) if isinstance(t, torch.Tensor) else t[index]
 
     return np.array(a[index], order="C"), view

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compare import Arg, check, scenario
+from compare import Arg, caught, check, scenario
 from strategies import args, floats, layouts, numbers, seeds
 
 dims = st.sampled_from([0, 1, 2, 3, 5, 8, 17])
@@ -60,6 +60,68 @@ def test_addmm(data):
     c, a, b = (data.draw(args(s, dtype="float64")) for s in (bias, (m, k), (k, n)))
     alpha, beta = data.draw(st.sampled_from([(1, 1), (2, 0.5), (0, 1), (1, 0), (-1, 3)]))
     check(lambda t, c, a, b: t.addmm(c, a, b, alpha=alpha, beta=beta), c, a, b)
+
+
+@given(data=st.data())
+def test_sums_in_place(data):
+    b, m, k, n = (data.draw(st.integers(0, 4)) for _ in range(4))
+    shapes = [(m, n), (m, k), (k, n), (m,), (k,), (b, m, n), (b, m, k), (b, k, n), (n,)]
+    given_args = [data.draw(args(shape, dtype="float64")) for shape in shapes]
+    alpha, beta = data.draw(st.sampled_from([(1, 1), (2, 0.5), (0, 1), (1, 0)]))
+
+    def sums(t, c, x, y, v, w, d, p, q, u):
+        factors = {"alpha": alpha, "beta": beta}
+        yield c.clone().addmm_(x, y, **factors)
+        yield v.clone().addmv_(x, w, **factors)
+        yield d.clone().baddbmm_(p, q, **factors)
+        yield c.clone().addbmm_(p, q, **factors)
+        yield t.addbmm(u, p, q, **factors)
+        yield c.clone().addr_(v, u, **factors)
+
+    check(lambda t, *given: tuple(sums(t, *given)), *given_args, names=False)
+
+
+EQUATIONS = [
+    "ij,jk->ik", "ij,jk", "ij->ji", "ij->", "ii->i", "ii", "i,j->ij", "ij,ij->ij", "ij,ij->",
+    "bij,bjk->bik", "...ij,jk->...ik", "...i,...i->...", "i...->...", "ij,jk,kl->il", "ijk->kij",
+    "ij,kj->ik", "bn,anm,bm->ba", "ijj->ij", "...ii->...i", "ab,cd", "i,i,i->i", "a...,b...->ab",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("equation", EQUATIONS)
+@given(data=st.data())
+def test_einsum(equation, data):
+    sizes = {c: data.draw(st.integers(1, 3)) for c in sorted(set(equation) - set(" ,->."))}
+    sizes["i"] = sizes["j"] = sizes.get("i", 2)
+    more = tuple(data.draw(st.lists(st.integers(1, 3), max_size=2)))
+    terms = equation.split("->")[0].split(",")
+    dims = [[more if c == "." else (sizes[c],) for c in s.replace("...", ".")] for s in terms]
+    operands = [data.draw(args(tuple(sum(d, ())), dtype="float64")) for d in dims]
+    check(lambda t, *given: t.einsum(equation, *given), *operands, names=False)
+
+
+@given(data=st.data())
+def test_contractions(data):
+    m, k, n = (data.draw(st.integers(1, 4)) for _ in range(3))
+    x, y, z = (data.draw(args(s, dtype="float64")) for s in ((m, k, n), (k, n, m), (n,)))
+    check(lambda t, x, y: t.tensordot(x, y, 2), x, y, names=False)
+    check(lambda t, x, y: t.tensordot(x, y, ([2, 0], [1, 2])), x, y, names=False)
+    check(lambda t, x, z: (t.inner(x, z), t.inner(z, z), t.kron(x, z)), x, z, names=False)
+
+
+@scenario
+def test_equations(t):
+    x, y = t.arange(6.0).reshape(2, 3), t.arange(12.0).reshape(3, 4)
+    yield t.einsum(x, [0, 1], y, [1, 2], [2, 0]), t.einsum(x, [0, 1], y, [1, 2])
+    yield t.einsum("ij,jk->ik", [x, y]), t.einsum(x, [..., 1])
+    for equation in (
+        "ij", "ij,jk,k", "ijk,jk", "ii,jk", "i.,jk", "...i...,jk", "...ijk,jk", "ij,jk->x",
+        "ij,jk->ii", "ij,jk->.", "i1,jk", "ij,jk->i->j", "ij,kj", "ij,jk->......i", "",
+    ):  # fmt: skip
+        yield equation, caught(t.einsum, equation, x, y)
+    for dims in (-1, 3, ([0], [0]), ([0, 1], [0]), ([5], [0]), ([0, 0], [0, 0]), 1.5):
+        yield caught(t.tensordot, x, y, dims)
+    yield caught(t.inner, x, y), caught(t.einsum), caught(t.einsum, x), caught(t.einsum, x, [-1])
 
 
 @given(data=st.data())

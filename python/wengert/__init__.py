@@ -13,37 +13,34 @@ from . import _types, _wengert
 from ._types import (
     Size,
     channels_last,
+    channels_last_3d,
     contiguous_format,
     device,
     finfo,
     iinfo,
+    layout,
+    memory_format,
     preserve_format,
+    sparse_coo,
     strided,
 )
-from ._wengert import Tensor, dtype, get_default_dtype, initial_seed, set_default_dtype
+from ._wengert import Tensor, dtype
 
 _wengert._set_size_class(Size)
 # In-place forms that PyTorch has as methods only.
 _METHODS = (
-    "absolute_ bitwise_not_ cumprod_ cumsum_ logical_not_ pow_ sign_ squeeze_ swapaxes_ swapdims_ t_ "
-    "transpose_ tril_ triu_ unsqueeze_"
+    "absolute_ bitwise_not_ cumprod_ cumsum_ float_power_ logical_not_ pow_ sign_ squeeze_ "
+    "swapaxes_ swapdims_ t_ transpose_ tril_ triu_ unsqueeze_"
 ).split()
 globals().update(
     {k: v for k, v in vars(_wengert).items() if not k.startswith("_") and k not in _METHODS}
 )
 
-from . import _tensor, autograd, config, linalg, nn, special
+from . import _plain, _random, _storage, _tensor, autograd, config, linalg, nn, special
+from ._creation import *
 from ._functions import *
-from ._functions import (
-    allclose,
-    as_tensor,
-    equal,
-    from_numpy,
-    manual_seed,
-    set_printoptions,
-    tensor,
-)
 from ._indexing import *
+from ._random import *
 from .autograd import (
     enable_grad,
     inference_mode,
@@ -57,38 +54,21 @@ __version__ = "0.1.0"
 newaxis = None
 
 
-def is_tensor(obj):
-    """True if `obj` is a tensor.
+def __getattr__(name: str):
+    import importlib
 
-    >>> torch.is_tensor(torch.ones(1))
-    True
-    """
-    return isinstance(obj, Tensor)
-
-
-def is_floating_point(input):
-    """True if the dtype of `input` is a floating one."""
-    return input.is_floating_point()
-
-
-def is_complex(input):
-    """True if the dtype of `input` is complex."""
-    return input.is_complex()
-
-
-def numel(input):
-    """The number of elements of `input`."""
-    return input.numel()
-
-
-def __getattr__(name):
     if name in _LAZY:
-        import importlib
-
         module = importlib.import_module("." + name, __name__)
         globals()[name] = module
         return module
+    if name.endswith("Tensor"):
+        from . import _legacy
+
+        found = _legacy.find(name)
+        if found is not None:
+            return found
     raise AttributeError(f"module 'torch' has no attribute '{name}'")
 
 
-_LAZY = {"return_types", "utils"}
+# Loaded when first asked for.
+_LAZY = {"backends", "cpu", "cuda", "random", "return_types", "storage", "version"}

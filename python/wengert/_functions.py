@@ -1,13 +1,13 @@
 """Functions of the top-level namespace that are not operations of the table."""
 
+from __future__ import annotations
+
 from . import _wengert
-from ._types import _check_device
+from ._types import Size
 from ._wengert import Tensor
 
 __all__ = [
-    "allclose",
-    "as_tensor",
-    "asarray",
+    "are_deterministic_algorithms_enabled",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
@@ -15,252 +15,50 @@ __all__ = [
     "broadcast_shapes",
     "broadcast_tensors",
     "can_cast",
-    "default_generator",
     "einsum",
-    "equal",
-    "from_dlpack",
-    "from_numpy",
-    "frombuffer",
-    "get_rng_state",
+    "get_default_device",
+    "get_device_module",
+    "get_num_interop_threads",
+    "is_complex",
+    "is_conj",
+    "is_floating_point",
     "is_nonzero",
-    "isclose",
-    "manual_seed",
-    "normal",
+    "is_same_size",
+    "is_signed",
+    "is_storage",
+    "is_tensor",
+    "is_warn_always_enabled",
+    "numel",
     "promote_types",
     "resize_as_",
     "result_type",
-    "seed",
+    "set_default_device",
+    "set_default_tensor_type",
     "set_printoptions",
-    "set_rng_state",
-    "tensor",
     "tensordot",
     "typename",
+    "use_deterministic_algorithms",
 ]
 
 
-def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
-    """A new tensor with a copy of `data`: numbers, nested lists, arrays.
-
-    Raises ValueError for ragged lists, TypeError or RuntimeError for data that is no number.
-
-    >>> torch.tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    if device is not None:
-        _check_device(device)
-    if isinstance(data, Tensor):
-        import warnings
-
-        warnings.warn(
-            "To copy construct from a tensor, it is recommended to use "
-            "sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than "
-            "torch.tensor(sourceTensor).",
-            stacklevel=2,
-        )
-    elif not isinstance(data, (list, tuple, float, int)) and hasattr(data, "__array__"):
-        data = _plain_array(data.__array__())
-    elif isinstance(data, (list, tuple)) and data and hasattr(data[0], "__array__"):
-        data = _from_arrays(data)
-    return _wengert._make_tensor(data, dtype, requires_grad)
-
-
-def _plain_array(array):
-    """The array in the machine's byte order."""
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype == object:
-        raise TypeError(
-            "can't convert np.ndarray of type numpy.object_. The only supported types are: "
-            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, "
-            "uint32, uint16, uint8, and bool."
-        )
-    return array
-
-
-def _from_arrays(data):
-    if any(isinstance(item, Tensor) for item in data):
-        return data
-    import numpy
-
-    return _plain_array(numpy.array(data))
-
-
-def as_tensor(data, dtype=None, device=None):
-    """`data` as a tensor, sharing memory where possible.
-
-    >>> torch.as_tensor([1, 2])
-    tensor([1, 2])
-    """
-    if device is not None:
-        _check_device(device)
-    if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
-    if type(data).__module__ == "numpy" and hasattr(data, "strides") and data.ndim >= 0:
-        if hasattr(data, "flags"):
-            t = from_numpy(data) if data.__class__.__name__ == "ndarray" else tensor(data)
-            return t if dtype is None else t.to(dtype)
-    return tensor(data, dtype=dtype)
-
-
-def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """`obj` as a tensor; `copy=True` forces a copy."""
-    t = tensor(obj) if copy and not isinstance(obj, Tensor) else as_tensor(obj)
-    if copy and isinstance(obj, Tensor):
-        t = t.clone()
-    if dtype is not None:
-        t = t.to(dtype)
-    return t.detach().requires_grad_() if requires_grad else t
-
-
-def from_numpy(ndarray):
-    """A tensor over the memory of a NumPy array: writes to either are seen by both.
-
-    Raises TypeError for other objects and for dtypes PyTorch does not know.
-    """
-    if type(ndarray).__name__ != "ndarray":
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
-    t, writable = _wengert._from_buffer(ndarray)
-    if not writable:
-        import warnings
-
-        warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable "
-            "tensors. This means writing to this tensor will result in undefined behavior. You may "
-            "want to copy the array to protect its data or make it writable before converting it "
-            "to a tensor.",
-            stacklevel=2,
-        )
-    return t
-
-
-def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
-    """A one-dimensional tensor over the memory of an object that has a buffer."""
-    view = memoryview(buffer).cast("B")
-    size = dtype.itemsize
-    if len(view) == 0 and count == -1:
-        raise ValueError("both buffer length (0) and count (-1) must not be 0")
-    if offset < 0 or offset >= len(view):
-        raise ValueError(
-            f"offset ({offset} bytes) must be non-negative and no greater than buffer length "
-            f"({len(view)} bytes) minus 1"
-        )
-    if count == -1:
-        if (len(view) - offset) % size:
-            raise ValueError(
-                f"buffer length ({len(view) - offset} bytes) after offset ({offset} bytes) must be "
-                f"a multiple of element size ({size})"
-            )
-        count = (len(view) - offset) // size
-    if offset + count * size > len(view):
-        raise ValueError(
-            f"requested buffer length ({count} * {size} bytes) after offset ({offset} bytes) must "
-            f"not be greater than actual buffer length ({len(view)} bytes)"
-        )
-    codes = {"bool": "?", "float16": "e", "float32": "f", "float64": "d"}
-    ints = {1: "b", 2: "h", 4: "i", 8: "q"}
-    name = repr(dtype).removeprefix("torch.")
-    code = codes.get(name) or (ints[size].upper() if name.startswith("u") else ints[size])
-    part = view[offset : offset + count * size].cast(code)
-    t, _ = _wengert._from_buffer(part)
-    return t.requires_grad_() if requires_grad else t
-
-
-def from_dlpack(ext_tensor):
-    """A tensor over memory that another library hands over by DLPack, without a copy."""
-    import numpy
-
-    if not hasattr(ext_tensor, "__dlpack__"):
-        ext_tensor = _Capsule(ext_tensor)
-    t, _ = _wengert._from_buffer(numpy.from_dlpack(ext_tensor))
-    return t
-
-
-class _Capsule:
-    """A bare DLPack capsule as an object that hands it over, once."""
-
-    def __init__(self, capsule):
-        if type(capsule).__name__ != "PyCapsule":
-            raise TypeError(f"expected a DLPack capsule, got {type(capsule).__name__}")
-        self.capsule = capsule
-
-    def __dlpack__(self, **options):
-        return self.capsule
-
-    def __dlpack_device__(self):
-        return (1, 0)
-
-
-def manual_seed(seed):
-    """Seeds the random generator; returns it."""
-    seed = int(seed)
-    if not -0x8000_0000_0000_0000 <= seed <= 0xFFFF_FFFF_FFFF_FFFF:
-        raise RuntimeError(f"Overflow when unpacking long long: {seed}")
-    _wengert._manual_seed(seed & 0xFFFF_FFFF_FFFF_FFFF)
-    return default_generator
-
-
-def seed():
-    """Seeds the random generator from the operating system; returns the seed."""
-    return _wengert._seed()
-
-
-def get_rng_state():
-    """The state of the random generator, as a tensor of bytes."""
-    return tensor(list(_wengert._get_rng_state()), dtype=_wengert.uint8)
-
-
-def set_rng_state(new_state):
-    """Restores a state that `get_rng_state` gave."""
-    _wengert._set_rng_state(bytes(new_state.tolist()))
-
-
-class Generator:
-    """The random generator of the CPU; there is one for the process."""
-
-    def manual_seed(self, seed):
-        return manual_seed(seed)
-
-    def seed(self):
-        return seed()
-
-    def initial_seed(self):
-        return _wengert.initial_seed()
-
-    def get_state(self):
-        return get_rng_state()
-
-    def set_state(self, new_state):
-        set_rng_state(new_state)
-
-
-default_generator = Generator()
-
-
-def normal(mean, std=1.0, size=None, *, generator=None, out=None, dtype=None, requires_grad=False):
-    """Normal random numbers; `mean` and `std` may be tensors.
-
-    >>> torch.normal(0.0, 1.0, (2,)).shape
-    torch.Size([2])
-    """
-    if size is not None:
-        t = _wengert.empty(size, dtype=dtype)
-        _wengert._fill_random(t, "normal", float(mean), float(std))
-        return t.requires_grad_() if requires_grad else t
-    shape = broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
-    kind = mean if isinstance(mean, Tensor) else std
-    t = _wengert.empty(shape, dtype=kind.dtype)
-    _wengert._fill_random(t, "normal", 0.0, 1.0)
-    return (t * std + mean).detach()
-
-
 def set_printoptions(
-    precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None
-):
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
     """Sets how tensors are printed; what is None keeps its value.
 
-    `profile` is "default", "short" or "full".
+    `precision` digits follow the point; more than `threshold` elements are summarised by
+    `edgeitems` at each end; `sci_mode` forces scientific notation, or forbids it. `profile` is
+    "default", "short" or "full".
+
+    >>> torch.set_printoptions(precision=2)
+    >>> torch.tensor([1 / 3])
+    tensor([0.33])
+    >>> torch.set_printoptions(profile="default")
     """
     now = list(_wengert._get_print_options())
     profiles = {
@@ -277,69 +75,274 @@ def set_printoptions(
     _wengert._set_print_options(int(now[0]), float(now[1]), int(now[2]), int(now[3]), now[4])
 
 
-def equal(input, other):
-    """True if both have the same shape and the same elements.
+def is_tensor(obj) -> bool:
+    """True if `obj` is a tensor.
 
-    >>> torch.equal(torch.ones(2), torch.ones(2))
+    >>> torch.is_tensor(torch.ones(1))
     True
     """
-    return input.shape == other.shape and bool((input == other).all())
+    return isinstance(obj, Tensor)
 
 
-def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """True if all elements satisfy `|input - other| <= atol + rtol * |other|`."""
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"{_scalar_name(input)} did not match {_scalar_name(other)}")
-    return bool(_isclose(input, other, rtol, atol, equal_nan).all())
+def is_storage(obj) -> bool:
+    """True if `obj` is a storage.
+
+    >>> torch.is_storage(torch.ones(1).untyped_storage())
+    True
+    """
+    from ._storage import UntypedStorage
+
+    return isinstance(obj, UntypedStorage)
 
 
-def _scalar_name(t):
-    return {"float32": "Float", "float64": "Double", "int64": "Long"}.get(
-        repr(t.dtype).removeprefix("torch."), repr(t.dtype)
-    )
+def is_floating_point(input: Tensor) -> bool:
+    """True if the dtype of `input` is a floating one.
+
+    >>> torch.is_floating_point(torch.ones(1))
+    True
+    """
+    return _tensor("is_floating_point", input).is_floating_point()
 
 
-def _isclose(a, b, rtol, atol, equal_nan):
-    close = a == b
-    if equal_nan:
-        close = close | ((a != a) & (b != b))
-    if not a.is_floating_point():
-        a, b = a.double(), b.double()
-    bound = atol + (rtol * b).abs()
-    off = (a - b).abs()
-    return close | (off.isfinite() & (off <= bound))
+def is_complex(input: Tensor) -> bool:
+    """True if the dtype of `input` is complex.
+
+    >>> torch.is_complex(torch.ones(1))
+    False
+    """
+    return _tensor("is_complex", input).is_complex()
 
 
-def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Where `|input - other| <= atol + rtol * |other|`."""
-    return _isclose(input.detach(), other.detach(), rtol, atol, equal_nan)
+def is_signed(input: Tensor) -> bool:
+    """True if the dtype of `input` holds negative numbers.
+
+    >>> torch.is_signed(torch.ones(1))
+    True
+    """
+    return _tensor("is_signed", input).is_signed()
 
 
-def is_nonzero(input):
-    """The truth of a one-element tensor."""
+def is_conj(input: Tensor) -> bool:
+    """False: no tensor is conjugated lazily.
+
+    >>> torch.is_conj(torch.ones(1))
+    False
+    """
+    return False
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """True if both have the same shape.
+
+    >>> torch.is_same_size(torch.ones(2), torch.zeros(2))
+    True
+    """
+    return input.shape == other.shape
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """The truth of a one-element tensor. Raises RuntimeError for other sizes.
+
+    >>> torch.is_nonzero(torch.tensor([0.0]))
+    False
+    """
+    if input.numel() != 1:
+        many = "no values" if input.numel() == 0 else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {many} is ambiguous")
     return bool(input)
 
 
-def broadcast_shapes(*shapes):
-    """The shape that all shapes broadcast to."""
-    from ._types import Size
+def numel(input: Tensor) -> int:
+    """The number of elements of `input`.
 
-    out = []
-    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
-    for i in range(max((len(s) for s in shapes), default=0)):
-        sizes = {s[-1 - i] for s in shapes if i < len(s)} - {1}
-        if len(sizes) > 1:
-            raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
-        out.append(sizes.pop() if sizes else 1)
-    return Size(reversed(out))
+    >>> torch.numel(torch.ones(2, 3))
+    6
+    """
+    return _tensor("numel", input).numel()
 
 
-def broadcast_tensors(*tensors):
-    """Views of all tensors with the shape they broadcast to."""
+def broadcast_shapes(*shapes) -> Size:
+    """The shape that all shapes broadcast to. Raises RuntimeError if there is none.
+
+    >>> torch.broadcast_shapes((2, 1), (3,))
+    torch.Size([2, 3])
+    """
+    out: list[int] = []
+    for at, shape in enumerate(shapes):
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        out[:0] = [1] * (len(shape) - len(out))
+        for back in range(1, len(shape) + 1):
+            size = shape[-back]
+            if size < 0:
+                raise RuntimeError(
+                    f"Trying to create tensor with negative dimension ({size}): ({size})"
+                )
+            if size not in (1, out[-back]):
+                if out[-back] != 1:
+                    raise RuntimeError(
+                        f"Attempting to broadcast a dimension of length {size} at -{back}! "
+                        f"Mismatching argument at index {at} had {shape}; but expected shape "
+                        f"should be broadcastable to {out}"
+                    )
+                out[-back] = size
+    return Size(out)
+
+
+def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
+    """Views of all tensors with the shape they broadcast to. Raises RuntimeError if there is none.
+
+    >>> a, b = torch.broadcast_tensors(torch.ones(2, 1), torch.ones(3))
+    >>> a.shape
+    torch.Size([2, 3])
+    """
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
-        tensors = tensors[0]
-    shape = broadcast_shapes(*(t.shape for t in tensors))
+        tensors = tuple(tensors[0])
+    shape: tuple = ()
+    for t in tensors:
+        for back in range(1, 1 + min(len(shape), t.dim())):
+            a, b = shape[-back], t.shape[-back]
+            if a != b and 1 not in (a, b):
+                raise RuntimeError(
+                    f"The size of tensor a ({a}) must match the size of tensor b ({b}) at "
+                    f"non-singleton dimension {max(len(shape), t.dim()) - back}"
+                )
+        shape = broadcast_shapes(shape, t.shape)
     return tuple(t.expand(shape) for t in tensors)
+
+
+def broadcast_to(input: Tensor, size) -> Tensor:
+    """A view of `input` expanded to `size`. Raises RuntimeError if it does not broadcast.
+
+    >>> torch.broadcast_to(torch.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    return input.expand(size)
+
+
+def result_type(tensor1, tensor2):
+    """The dtype of an operation on both (tensors or numbers).
+
+    >>> torch.result_type(torch.tensor([1, 2]), 1.0)
+    torch.float32
+    """
+    if not isinstance(tensor1, Tensor) and not isinstance(tensor2, Tensor):
+        return (_wengert.tensor(tensor1) * tensor2).dtype
+    return (_sample(tensor1) * _sample(tensor2)).dtype
+
+
+def _sample(value):
+    """A small tensor that promotes as `value` does."""
+    if not isinstance(value, Tensor):
+        return value
+    return _wengert.zeros([1] * value.dim(), dtype=value.dtype)
+
+
+def promote_types(type1, type2):
+    """The smallest dtype that holds both.
+
+    >>> torch.promote_types(torch.int32, torch.float16)
+    torch.float16
+    """
+    wide = (_wengert.uint16, _wengert.uint32, _wengert.uint64)
+    names = [_kind_name(kind) for kind in (type1, type2)]
+    whole = [not (k.is_floating_point or k.is_complex) for k in (type1, type2)]
+    if type1 != type2 and all(whole) and (type1 in wide or type2 in wide):
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{names[0]} and {names[1]}"
+        )
+    return (_wengert.zeros(1, dtype=type1) * _wengert.zeros(1, dtype=type2)).dtype
+
+
+def _kind_name(kind) -> str:
+    from ._tensor import TYPE_NAMES
+
+    return TYPE_NAMES.get(kind, "Complex").removesuffix("Tensor")
+
+
+def _tensor(name: str, value) -> Tensor:
+    if not isinstance(value, Tensor):
+        kind = type(value).__name__
+        text = f"{name}(): argument 'input' (position 1) must be Tensor, not {kind}"
+        raise TypeError(text)
+    return value
+
+
+def can_cast(from_, to) -> bool:
+    """True if a result of dtype `from_` may be stored in `to`.
+
+    >>> torch.can_cast(torch.float32, torch.int64)
+    False
+    """
+
+    def rank(d):
+        if d.is_floating_point or d.is_complex:
+            return 2 + d.is_complex
+        return 0 if repr(d) == "torch.bool" else 1
+
+    return rank(from_) <= rank(to)
+
+
+def typename(obj) -> str:
+    """The name of an object's type, with its module; of a tensor that of its elements' type.
+
+    >>> torch.typename(torch.ones(1))
+    'torch.FloatTensor'
+    """
+    if isinstance(obj, Tensor):
+        return obj.type()
+    module = getattr(obj, "__module__", None)
+    kind = type(obj).__name__
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", None) or kind
+    return name if module in (None, "builtins") else f"{module}.{name}"
+
+
+def set_default_tensor_type(t) -> None:
+    """Sets the default dtype by the name of a tensor type. Deprecated.
+
+    >>> torch.set_default_tensor_type("torch.FloatTensor")
+    """
+    if isinstance(t, str):
+        from . import _legacy
+
+        found = _legacy.find(t.removeprefix("torch."))
+        if found is None:
+            raise TypeError(f"invalid type: '{t}'")
+        t = found
+    _wengert.set_default_dtype(t.dtype)
+
+
+def get_default_device():
+    """Where new tensors go: the CPU.
+
+    >>> torch.get_default_device()
+    device(type='cpu')
+    """
+    from ._types import device
+
+    return device("cpu")
+
+
+def set_default_device(device) -> None:
+    """Accepts the CPU; raises for a device that is not there.
+
+    >>> torch.set_default_device("cpu")
+    """
+    from ._types import _check_device
+
+    _check_device(device)
+
+
+def get_device_module(device=None):
+    """The module of a device: `torch.cpu`.
+
+    >>> torch.get_device_module("cpu").is_available()
+    True
+    """
+    from . import cpu
+
+    return cpu
 
 
 def _each(tensors, change):
@@ -403,47 +406,53 @@ def block_diag(*tensors):
 
 
 def resize_as_(input, the_template, *, memory_format=None):
-    """`input`, resized in place to the shape of another tensor."""
+    """`input`, resized in place to the shape of another tensor.
+
+    Raises RuntimeError if it requires a gradient.
+
+    >>> torch.resize_as_(torch.ones(4), torch.zeros(2, 2)).shape
+    torch.Size([2, 2])
+    """
     return input.resize_(the_template.shape)
 
 
-def result_type(a, b):
-    """The dtype of an operation on both (tensors or numbers)."""
-
-    def sample(v):
-        return (
-            v.detach().flatten()[:1].reshape([1] * v.dim() if v.numel() else v.shape)
-            if isinstance(v, Tensor)
-            else v
-        )
-
-    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
-        return (tensor(a) + b).dtype
-    return (sample(a) * sample(b)).dtype
+_deterministic = False
 
 
-def promote_types(type1, type2):
-    """The smallest dtype that holds both."""
-    return (_wengert.zeros(1, dtype=type1) * _wengert.zeros(1, dtype=type2)).dtype
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Remembers the choice; all algorithms are deterministic in any case.
+
+    >>> torch.use_deterministic_algorithms(False)
+    """
+    global _deterministic
+    _deterministic = bool(mode)
 
 
-def can_cast(from_, to):
-    """True if a result of dtype `from_` may be stored in `to`."""
+def are_deterministic_algorithms_enabled() -> bool:
+    """What `use_deterministic_algorithms` was last given.
 
-    def rank(d):
-        if d.is_complex:
-            return 3
-        if d.is_floating_point:
-            return 2
-        return 0 if repr(d) == "torch.bool" else 1
-
-    return rank(from_) <= rank(to)
+    >>> torch.are_deterministic_algorithms_enabled()
+    False
+    """
+    return _deterministic
 
 
-def typename(obj):
-    """The name of an object's type, with its module."""
-    kind = type(obj)
-    return f"{kind.__module__}.{kind.__qualname__}"
+def is_warn_always_enabled() -> bool:
+    """False: a warning is shown once.
+
+    >>> torch.is_warn_always_enabled()
+    False
+    """
+    return False
+
+
+def get_num_interop_threads() -> int:
+    """How many operations run at the same time: one.
+
+    >>> torch.get_num_interop_threads()
+    1
+    """
+    return 1
 
 
 def tensordot(a, b, dims=2, out=None):

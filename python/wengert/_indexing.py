@@ -74,7 +74,11 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 
 
 def where(self, condition, other):
-    """This tensor where the condition holds, `other` elsewhere."""
+    """This tensor where the condition holds, `other` elsewhere.
+
+    >>> torch.tensor([1, 2]).where(torch.tensor([True, False]), 0)
+    tensor([1, 0])
+    """
     return _where(condition, self, other)
 
 

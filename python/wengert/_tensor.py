@@ -1,7 +1,7 @@
 """Methods of `Tensor` where speed does not matter, attached to the class on import."""
 
 from . import _wengert
-from ._types import _check_device, device, memory_format
+from ._types import Size, _check_device, contiguous_format, device
 from ._wengert import Tensor, dtype
 
 
@@ -18,9 +18,12 @@ def _repr(t):
 
 @_attach
 def __format__(self, spec):
-    if self.dim() == 0 and spec:
+    if self.dim() == 0 and type(self) is Tensor:
         return format(self.item(), spec)
-    return object.__format__(self, spec)
+    if spec:
+        kind = type(self).__name__
+        raise TypeError(f"unsupported format string passed to {kind}.__format__")
+    return str(self)
 
 
 @_attach
@@ -87,44 +90,77 @@ def register_post_accumulate_grad_hook(self, hook):
     return RemovableHandle(_wengert._register_post_accumulate_grad_hook(self, hook))
 
 
+def _to_error(args, kwargs):
+    names = ", ".join(type(x).__name__ for x in args)
+    if kwargs:
+        named = ", ".join(f"{k}={type(v).__name__}" for k, v in kwargs.items())
+        names = ", ".join(filter(None, (names, named))) + ", "
+    return TypeError(
+        f"to() received an invalid combination of arguments - got ({names}), but expected one of:\n"
+        " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, "
+        "bool copy = False, *, torch.memory_format memory_format = None)\n"
+        " * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, "
+        "torch.memory_format memory_format = None)\n"
+        " * (Tensor tensor, bool non_blocking = False, bool copy = False, *, "
+        "torch.memory_format memory_format = None)\n"
+    )
+
+
 @_attach
 def to(self, *args, **kwargs):
-    """The tensor in another dtype; itself if nothing changes (unless `copy=True`)."""
-    kind = kwargs.pop("dtype", None)
-    where = kwargs.pop("device", None)
-    copy = kwargs.pop("copy", False)
-    kwargs.pop("non_blocking", None)
-    kwargs.pop("memory_format", None)
-    if kwargs:
-        raise TypeError(f"to() got an unexpected keyword argument '{next(iter(kwargs))}'")
-    for i, a in enumerate(args):
-        if isinstance(a, dtype):
-            kind = a
-        elif i == 0 and isinstance(a, (bool, float)):
-            # PyTorch takes a number for a tensor here.
-            kind = _wengert.bool if isinstance(a, bool) else _wengert.float64
-        elif isinstance(a, (device, str)):
-            where = a
-        elif isinstance(a, Tensor):
-            kind = a.dtype
-        elif not isinstance(a, (bool, memory_format)) and a is not None:
-            raise TypeError(
-                "to() received an invalid combination of arguments - got "
-                f"({', '.join(type(x).__name__ for x in args)}), but expected one of:"
-            )
+    """The tensor in another dtype: `to(dtype)`, `to(other)`, `to(device, dtype)`.
+
+    Itself if nothing changes, unless `copy=True`. Raises TypeError for other arguments.
+
+    >>> torch.tensor([1, 2]).to(torch.float32)
+    tensor([1., 2.])
+    """
+    given = {**kwargs}
+    kind, where = given.pop("dtype", None), given.pop("device", None)
+    copy, order = given.pop("copy", False), given.pop("memory_format", None)
+    flags = [given.pop("non_blocking", False)]
+    other = given.pop("other", None)
+    if given:
+        raise _to_error(args, kwargs)
+    rest = list(args)
+    if rest and isinstance(rest[0], Tensor):
+        other = rest.pop(0)
+    elif rest and isinstance(rest[0], dtype):
+        kind = rest.pop(0)
+    elif rest and isinstance(rest[0], (bool, float)):
+        # PyTorch takes a number for a tensor here.
+        kind = _wengert.bool if isinstance(rest.pop(0), bool) else _wengert.float64
+    elif rest and (rest[0] is None or isinstance(rest[0], (device, str))):
+        where = rest.pop(0)
+        if rest and (rest[0] is None or isinstance(rest[0], dtype)):
+            kind = rest.pop(0)
+    if len(rest) > 2 or not all(isinstance(flag, bool) for flag in [*rest, *flags, copy]):
+        raise _to_error(args, kwargs)
+    if len(rest) == 2:
+        copy = rest[1]
+    if other is not None:
+        kind = other.dtype
+    if kind is not None and not isinstance(kind, dtype):
+        raise _to_error(args, kwargs)
     if where is not None:
         _check_device(where)
-    if kind is None or kind == self.dtype:
-        return self.clone() if copy else self
-    return _wengert._to_dtype(self, kind)
+    new = self
+    if kind is not None and kind != self.dtype:
+        new = _wengert._to_dtype(self, kind)
+    elif copy:
+        new = self.clone()
+    return new.contiguous() if order is contiguous_format else new
 
 
 def _conversion(name, kind):
     def convert(self, memory_format=None):
-        return self.to(kind)
+        return self.to(kind, memory_format=memory_format)
 
     convert.__name__ = name
-    convert.__doc__ = f"The tensor as {kind!r}."
+    convert.__doc__ = (
+        f"The tensor as {kind!r}; itself if it is that already.\n\n"
+        f">>> torch.tensor([0, 1]).{name}().dtype\n{kind!r}"
+    )
     return _attach(convert)
 
 
@@ -145,33 +181,73 @@ for _name, _kind in {
 
 @_attach
 def cpu(self, memory_format=None):
-    """The tensor itself: it is on the CPU."""
+    """The tensor itself: it is on the CPU.
+
+    >>> torch.ones(2).cpu()
+    tensor([1., 1.])
+    """
     return self
 
 
+@_attach
+def cuda(self, device=None, non_blocking=False, memory_format=None):
+    """Raises AssertionError: there is no GPU.
+
+    >>> torch.ones(2).cuda()
+    Traceback (most recent call last):
+    AssertionError: Torch not compiled with CUDA enabled
+    """
+    raise AssertionError("Torch not compiled with CUDA enabled")
+
+
+@_attach
+def get_device(self):
+    """The number of the tensor's GPU; -1 on the CPU.
+
+    >>> torch.ones(2).get_device()
+    -1
+    """
+    return -1
+
+
 def _type(self, dtype=None, non_blocking=False):
-    """The name of the tensor's type, or the tensor in another dtype."""
-    if dtype is not None:
-        return self.to(_TYPES.get(dtype, dtype))
-    return _TYPE_NAMES.get(self.dtype, "torch.Tensor")
+    """The name of the tensor's type, or the tensor in another dtype.
+
+    Raises ValueError for a name that is no type's.
+
+    >>> torch.ones(2).type()
+    'torch.FloatTensor'
+    >>> torch.ones(2).type(torch.int64)
+    tensor([1, 1])
+    """
+    if dtype is None:
+        return "torch." + TYPE_NAMES[self.dtype]
+    if isinstance(dtype, str):
+        kinds = {"torch." + name: kind for kind, name in TYPE_NAMES.items()}
+        if dtype not in kinds:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = kinds[dtype]
+    return self.to(getattr(dtype, "dtype", dtype))
 
 
-Tensor.type = _type
+_type.__name__ = "type"
+_attach(_type)
 
-
-_TYPES = {
-    "torch.FloatTensor": _wengert.float32,
-    "torch.DoubleTensor": _wengert.float64,
-    "torch.HalfTensor": _wengert.float16,
-    "torch.BFloat16Tensor": _wengert.bfloat16,
-    "torch.LongTensor": _wengert.int64,
-    "torch.IntTensor": _wengert.int32,
-    "torch.ShortTensor": _wengert.int16,
-    "torch.CharTensor": _wengert.int8,
-    "torch.ByteTensor": _wengert.uint8,
-    "torch.BoolTensor": _wengert.bool,
+TYPE_NAMES = {
+    _wengert.float32: "FloatTensor",
+    _wengert.float64: "DoubleTensor",
+    _wengert.float16: "HalfTensor",
+    _wengert.bfloat16: "BFloat16Tensor",
+    _wengert.int64: "LongTensor",
+    _wengert.int32: "IntTensor",
+    _wengert.int16: "ShortTensor",
+    _wengert.int8: "CharTensor",
+    _wengert.uint8: "ByteTensor",
+    _wengert.bool: "BoolTensor",
+    _wengert.uint16: "UInt16Tensor",
+    _wengert.uint32: "UInt32Tensor",
+    _wengert.uint64: "UInt64Tensor",
 }
-_TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 @_attach
@@ -179,6 +255,10 @@ def resize_(self, *size, memory_format=None):
     """Changes the shape in place; new elements are uninitialised.
 
     Raises RuntimeError if the tensor requires a gradient.
+
+    >>> torch.ones(4).resize_(2, 2)
+    tensor([[1., 1.],
+            [1., 1.]])
     """
     if not size:
         raise TypeError('resize_() missing 1 required positional arguments: "size"')
@@ -194,13 +274,25 @@ def resize_(self, *size, memory_format=None):
 
 @_attach
 def resize_as_(self, the_template, *, memory_format=None):
-    """Changes the shape in place to that of another tensor."""
+    """Changes the shape in place to that of another tensor.
+
+    Raises RuntimeError if the tensor requires a gradient.
+
+    >>> torch.ones(4).resize_as_(torch.zeros(2, 2)).shape
+    torch.Size([2, 2])
+    """
     return self.resize_(the_template.shape)
 
 
 @_attach
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
-    """Takes over the memory and the layout of another tensor; without one, becomes empty."""
+    """Takes over the memory and the layout of another tensor; without one, becomes empty.
+
+    Raises RuntimeError for another dtype.
+
+    >>> torch.zeros(1).set_(torch.arange(3.0))
+    tensor([0., 1., 2.])
+    """
     if source is None:
         source = _wengert.empty(0, dtype=self.dtype)
     if size is not None:
@@ -218,7 +310,11 @@ def _rows(size):
 
 @_attach
 def type_as(self, other):
-    """The tensor in the dtype of another."""
+    """The tensor in the dtype of another.
+
+    >>> torch.tensor([1, 2]).type_as(torch.ones(1))
+    tensor([1., 2.])
+    """
     return self.to(other.dtype)
 
 
@@ -226,7 +322,10 @@ def type_as(self, other):
 def numpy(self, *, force=False):
     """A NumPy array over the same memory.
 
-    Raises RuntimeError if the tensor requires a gradient (unless `force`).
+    Raises RuntimeError if the tensor requires a gradient (unless `force`), TypeError for bfloat16.
+
+    >>> torch.tensor([1.0, 2.0]).numpy()
+    array([1., 2.], dtype=float32)
     """
     if self.requires_grad:
         if not force:
@@ -252,12 +351,12 @@ def __array__(self, dtype=None, copy=None):
 
 @_attach
 def __array_wrap__(self, array, *context):
-    from ._functions import from_numpy, tensor
+    from ._creation import from_numpy
 
-    return from_numpy(array) if getattr(array, "shape", ()) else tensor(array)
+    return from_numpy(array) if getattr(array, "shape", ()) else _wengert.tensor(array)
 
 
-Tensor.__array_priority__ = 1000
+Tensor.__array_priority__ = 1000  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @_attach
@@ -275,68 +374,14 @@ def __reversed__(self):
     return self if self.dim() == 0 else self[::-1].clone()
 
 
-def _rebuild(cls, data, requires_grad, state):
-    t = data if cls is Tensor else _wengert._as_subclass(data, cls, False)
-    if requires_grad:
-        t.requires_grad_()
-    t.__dict__.update(state)
-    return t
-
-
-class _Bytes:
-    """The contents of a tensor as pickle stores them."""
-
-    @staticmethod
-    def restore(raw, name, shape):
-        kind = getattr(_wengert, name)
-        if not raw:
-            return _wengert.zeros(shape, dtype=kind)
-        from ._functions import frombuffer
-
-        return frombuffer(bytearray(raw), dtype=kind).reshape(shape)
-
-
-@_attach
-def __reduce_ex__(self, protocol):
-    if not self.is_leaf:
-        raise RuntimeError("Tensors that are not leaves cannot be pickled; use detach() first")
-    raw = memoryview(self.detach()).tobytes()
-    name = repr(self.dtype).removeprefix("torch.")
-    data = _Bytes.restore, (raw, name, tuple(self.shape))
-    return _unpickle, (self.__class__, data[1], self.requires_grad, dict(self.__dict__))
-
-
-def _unpickle(cls, args, requires_grad, state):
-    return _rebuild(cls, _Bytes.restore(*args), requires_grad, state)
-
-
-@_attach
-def __deepcopy__(self, memo):
-    if not self.is_leaf:
-        raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
-            "protocol at the moment.  If you were attempting to deepcopy a module, this may be "
-            "because of a torch.nn.utils.weight_norm usage, see "
-            "https://github.com/pytorch/pytorch/pull/103001"
-        )
-    if id(self) in memo:
-        return memo[id(self)]
-    import copy
-
-    data = self.detach().clone()
-    new = data if self.__class__ is Tensor else _wengert._as_subclass(data, self.__class__, False)
-    if self.requires_grad:
-        new.requires_grad_()
-    if self.grad is not None:
-        new.grad = copy.deepcopy(self.grad, memo)
-    memo[id(self)] = new
-    new.__dict__.update(copy.deepcopy(self.__dict__, memo))
-    return new
-
-
 @_attach
 def as_subclass(self, cls):
-    """An instance of a subclass over the same memory."""
+    """An instance of a subclass over the same memory.
+
+    >>> class Named(torch.Tensor): pass
+    >>> type(torch.ones(1).as_subclass(Named)).__name__
+    'Named'
+    """
     return _wengert._as_subclass(self, cls, False)
 
 
@@ -348,86 +393,87 @@ def _make_subclass(cls, data, require_grad=False):
 Tensor._make_subclass = _make_subclass
 
 
-def _legacy_new(cls, args, kwargs):
+def _legacy_new(cls, args, kwargs, kind=None):
     """`torch.Tensor(...)`: sizes make an uninitialised tensor, a sequence its values."""
-    from ._functions import tensor
-
-    if len(args) == 0:
-        data = _wengert.empty(0)
-    elif len(args) == 1 and isinstance(args[0], Tensor):
-        data = args[0].detach()
-    elif len(args) == 1 and not isinstance(args[0], int):
-        data = tensor(args[0], dtype=_wengert.get_default_dtype())
+    legacy = kind is not None
+    kind = kind or _wengert.get_default_dtype()
+    args = list(args)
+    if kwargs:
+        for name in ("data", "size"):
+            if name in kwargs:
+                args.append(kwargs[name])
+        _check_device(kwargs.get("device"))
+    first = args[0] if args else None
+    if not args:
+        data = _wengert.empty(0, dtype=kind)
+    elif len(args) == 1 and isinstance(first, Tensor):
+        if cls is Tensor and legacy and first.dtype != kind:
+            raise TypeError(
+                f"expected {TYPE_NAMES[kind].removesuffix('Tensor')} (got "
+                f"{TYPE_NAMES[first.dtype].removesuffix('Tensor')})"
+            )
+        data = first.detach()
+    elif len(args) == 1 and not isinstance(first, (int, Size)):
+        if isinstance(first, float) or first is None:
+            raise TypeError(f"new(): data must be a sequence (got {type(first).__name__})")
+        data = _wengert.tensor(first, dtype=kind)
     else:
-        data = _wengert.empty(*args)
+        data = _wengert.empty(*args, dtype=kind)
     return data if cls is Tensor else _wengert._as_subclass(data, cls, False)
 
 
 def as_index(sequence):
     """A sequence in an index, as a tensor of indices or a mask."""
-    from ._functions import tensor
-
     if isinstance(sequence, str):
         raise TypeError("new(): invalid data type 'str'")
     # Lists and arrays are read fast; any other sequence as a list.
     known = isinstance(sequence, (list, tuple)) or hasattr(sequence, "__array__")
-    index = tensor(sequence if known else list(sequence))
+    index = _wengert.tensor(sequence if known else list(sequence))
     return index if index.dtype in (_wengert.bool, _wengert.uint8) else index.long()
 
 
-def _new(name):
+def _new(name, example):
     make = getattr(_wengert, name)
 
     def new(self, *args, **kwargs):
-        kwargs.setdefault("dtype", self.dtype)
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = self.dtype
         return make(*args, **kwargs)
 
     new.__name__ = "new_" + name
-    new.__doc__ = f"`torch.{name}` with the dtype of this tensor."
+    new.__doc__ = f"`torch.{name}` with the dtype of this tensor.\n\n{example}"
     return _attach(new)
 
 
-for _name in ("zeros", "ones", "empty", "full"):
-    _new(_name)
+for _name, _example in {
+    "zeros": ">>> torch.ones(1).new_zeros(2)\ntensor([0., 0.])",
+    "ones": ">>> torch.ones(1).new_ones(2)\ntensor([1., 1.])",
+    "empty": ">>> torch.ones(1).new_empty(2).shape\ntorch.Size([2])",
+    "full": ">>> torch.ones(1).new_full((2,), 3)\ntensor([3., 3.])",
+    "empty_strided": ">>> torch.ones(1).new_empty_strided((2, 3), (1, 2)).stride()\n(1, 2)",
+}.items():
+    _new(_name, _example)
 
 
 @_attach
-def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
-    """`torch.tensor` with the dtype of this tensor."""
-    from ._functions import tensor
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """`torch.tensor` with the dtype of this tensor.
 
-    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
-
-
-def _random(name, kind, first, second):
-    def fill(self, a=first, b=second, *, generator=None):
-        _wengert._fill_random(self, kind, float(a), float(b))
-        return self
-
-    fill.__name__ = name
-    fill.__doc__ = f"Fills the tensor with {kind} random numbers."
-    return _attach(fill)
-
-
-_random("uniform_", "uniform", 0.0, 1.0)
-_random("normal_", "normal", 0.0, 1.0)
-_random("bernoulli_", "bernoulli", 0.5, 0.0)
+    >>> torch.ones(1).new_tensor([1, 2])
+    tensor([1., 2.])
+    """
+    kind = self.dtype if dtype is None else dtype
+    return _wengert.tensor(data, dtype=kind, device=device, requires_grad=requires_grad)
 
 
 @_attach
-def equal(self, other):
-    """True if both have the same shape and the same elements."""
-    from ._functions import equal
+def new(self, *args, **kwargs):
+    """`torch.Tensor(...)` with the dtype of this tensor.
 
-    return equal(self, other)
-
-
-@_attach
-def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """True if all elements are close to those of `other`."""
-    from ._functions import allclose
-
-    return allclose(self, other, rtol, atol, equal_nan)
+    >>> torch.ones(1).new([1, 2])
+    tensor([1., 2.])
+    """
+    return _legacy_new(Tensor, args, kwargs, self.dtype)
 
 
 @_attach
@@ -444,16 +490,51 @@ def __dlpack_device__(self):
 
 @_attach
 def is_same_size(self, other):
-    """True if both have the same shape."""
+    """True if both have the same shape.
+
+    >>> torch.ones(2).is_same_size(torch.zeros(2))
+    True
+    """
     return self.shape == other.shape
 
 
 @_attach
 def is_nonzero(self):
-    """The truth of a one-element tensor."""
-    return bool(self)
+    """The truth of a one-element tensor. Raises RuntimeError for other sizes.
+
+    >>> torch.tensor([2.0]).is_nonzero()
+    True
+    """
+    from ._functions import is_nonzero
+
+    return is_nonzero(self)
+
+
+@_attach
+def __complex__(self):
+    return complex(float(self))
+
+
+@_attach
+def dim_order(self):
+    """The dimensions from the one with the largest step to the one with the smallest.
+
+    >>> torch.ones(2, 3).t().dim_order()
+    (1, 0)
+    """
+    return tuple(sorted(range(self.dim()), key=lambda d: -self.stride(d)))
 
 
 @_attach
 def __dir__(self):
     return sorted(set(object.__dir__(self)))
+
+
+# The names that division had in Python 2, which PyTorch has kept.
+Tensor.__div__ = Tensor.__truediv__
+Tensor.__idiv__ = Tensor.__itruediv__
+
+
+@_attach
+def __rdiv__(self, other):
+    return self.reciprocal().__mul__(other)

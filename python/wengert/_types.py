@@ -12,6 +12,15 @@ class Size(tuple):
 
     __slots__ = ()
 
+    def __new__(cls, items=()):
+        self = tuple.__new__(cls, items)
+        for i, item in enumerate(self):
+            if not hasattr(item, "__index__"):
+                raise TypeError(
+                    f"torch.Size() takes an iterable of 'int' (item {i} is '{_name(item)}')"
+                )
+        return self
+
     def __repr__(self):
         return f"torch.Size([{', '.join(map(repr, self))}])"
 
@@ -39,10 +48,25 @@ class Size(tuple):
     __rmul__ = __mul__
 
     def __reduce__(self):
-        return Size, (tuple(self),)
+        return _size, (tuple(self),)
 
 
 Size.__module__ = "torch"
+
+
+# What pickle calls by name: our classes go by the names of PyTorch's.
+def _size(items):
+    return Size(items)
+
+
+def _device(name):
+    return device(name)
+
+
+def _dtype(name):
+    from . import _wengert
+
+    return getattr(_wengert, name)
 
 
 class device:
@@ -57,16 +81,18 @@ class device:
     def __init__(self, type, index=None):
         if isinstance(type, device):
             type, index = type.type, type.index
+        if isinstance(type, int):
+            raise RuntimeError("Cannot access accelerator device when none is available.")
         if not isinstance(type, str):
             raise TypeError(f"device(): argument 'type' must be str, not {_name(type)}")
-        kind, _, number = type.partition(":")
+        kind, colon, number = type.partition(":")
+        if not kind.isalpha() or (colon and not number.isdigit()):
+            raise RuntimeError(f"Invalid device string: '{type}'")
         if kind not in _KINDS:
             raise RuntimeError(
                 f"Expected one of {', '.join(_KINDS)} device type at start of device string: {kind}"
             )
         if number:
-            if not number.isdigit():
-                raise RuntimeError(f"Invalid device string: '{type}'")
             index = int(number)
         self.type, self.index = kind, index
 
@@ -84,7 +110,7 @@ class device:
         return hash((self.type, self.index))
 
     def __reduce__(self):
-        return device, (str(self),)
+        return _device, (str(self),)
 
 
 device.__module__ = "torch"
@@ -114,8 +140,18 @@ def _check_device(d):
         raise NotImplementedError(f"tensors on device '{d}' are not supported")
 
 
+def _check_layout(kind):
+    """Raises for a layout that is not there."""
+    if kind is not None and kind is not strided:
+        raise NotImplementedError(f"tensors of layout {kind!r} are not supported")
+
+
 class layout:
-    """How the elements of a tensor are stored."""
+    """How the elements of a tensor are stored.
+
+    >>> isinstance(torch.strided, torch.layout)
+    True
+    """
 
     __slots__ = ("_name",)
 
@@ -127,15 +163,21 @@ class layout:
 
 
 class memory_format(layout):
-    """The order of a tensor's dimensions in memory."""
+    """The order of a tensor's dimensions in memory.
+
+    >>> isinstance(torch.contiguous_format, torch.memory_format)
+    True
+    """
 
     __slots__ = ()
 
 
 strided = layout("strided")
+sparse_coo = layout("sparse_coo")
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
 
 
 def _strided():
@@ -159,14 +201,15 @@ class finfo:
     """
 
     def __init__(self, type=None):
-        from . import get_default_dtype
+        from ._wengert import get_default_dtype
 
         type = get_default_dtype() if type is None else type
         name = repr(type).removeprefix("torch.")
         name = {"complex64": "float32", "complex128": "float64"}.get(name, name)
         if name not in _FLOATS:
             raise TypeError(
-                f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{name}'"
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle "
+                "'torch.finfo'"
             )
         self.dtype = name
         limits = _FLOATS[name]
@@ -190,9 +233,12 @@ class iinfo:
 
     def __init__(self, type):
         name = repr(type).removeprefix("torch.")
+        if name == "bool":
+            raise TypeError("torch.bool is not supported by torch.iinfo")
         if "int" not in name:
             raise TypeError(
-                f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{name}'"
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle "
+                "'torch.iinfo'"
             )
         self.dtype, self.bits = name, type.itemsize * 8
         signed = not name.startswith("u")
@@ -200,4 +246,4 @@ class iinfo:
         self.min = -(2 ** (self.bits - 1)) if signed else 0
 
     def __repr__(self):
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

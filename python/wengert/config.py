@@ -11,6 +11,10 @@ class fusion:
     """Whether large pointwise work may be deferred and run in one pass; results do not change.
 
     A context manager that acts at once: `fusion(False)` by itself switches fusion off for good.
+
+    >>> with wengert.config.fusion(False):
+    ...     wengert.config.fusion_enabled()
+    False
     """
 
     def __init__(self, mode=True):
@@ -24,5 +28,9 @@ class fusion:
 
 
 def fusion_enabled():
-    """True if large pointwise work may be deferred."""
+    """True if large pointwise work may be deferred.
+
+    >>> wengert.config.fusion_enabled()
+    True
+    """
     return _wengert._fusion_enabled()

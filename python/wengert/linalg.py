@@ -1,7 +1,6 @@
 """Linear algebra (`torch.linalg`)."""
 
 from . import _wengert
-from ._wengert import matmul
 
 globals().update({k: f for k, f in vars(_wengert._linalg).items() if not k.startswith("_")})
 

@@ -109,7 +109,7 @@ def grad(
     if allow_unused is None:
         allow_unused = materialize_grads
     outputs, inputs = _sequence(outputs), _sequence(inputs)
-    if len(inputs) == 0:
+    if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
@@ -143,10 +143,11 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_un
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
                 f"as the batch dimension. Mismatch in grad_output[{i}]"
             )
-    count = grads[0].shape[0]
+    given = [g for g in grads if g is not None]
+    count = given[0].shape[0]
     rows = []
     for k in range(count):
-        one = [g[k] for g in grads]
+        one = [g[k] for g in given]
         keep = bool(retain_graph) or k + 1 < count
         row = _wengert._grad(outputs, inputs, one, keep, bool(create_graph))
         rows.append(_finish(row, inputs, allow_unused, False))
@@ -160,7 +161,11 @@ class _VariableMeta(type):
 
 
 class Variable(metaclass=_VariableMeta):
-    """The old name of a tensor that can require gradients; gives a plain tensor."""
+    """The old name of a tensor that can require gradients; gives a plain tensor.
+
+    >>> torch.autograd.Variable(torch.ones(1), requires_grad=True)
+    tensor([1.], requires_grad=True)
+    """
 
     def __new__(cls, data, requires_grad=False, volatile=None):
         if volatile is not None:

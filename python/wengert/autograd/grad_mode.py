@@ -8,6 +8,12 @@ __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_g
 class _Mode:
     """A grad mode as a context manager and as a decorator, also of generators."""
 
+    def __enter__(self) -> None:
+        raise NotImplementedError
+
+    def __exit__(self, *exc) -> None:
+        raise NotImplementedError
+
     def clone(self):
         return type(self)()
 
@@ -77,7 +83,13 @@ class no_grad(_Mode):
 
 
 class enable_grad(_Mode):
-    """Operations inside are recorded, also within `no_grad`."""
+    """Operations inside are recorded, also within `no_grad`.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with torch.no_grad(), torch.enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
 
     def __new__(cls, f=None):
         mode = object.__new__(cls)
@@ -94,7 +106,13 @@ class enable_grad(_Mode):
 
 
 class set_grad_enabled(_Mode):
-    """Switches recording by a flag: at once, or inside a `with` statement."""
+    """Switches recording by a flag: at once, or inside a `with` statement.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with torch.set_grad_enabled(False):
+    ...     (x * 2).requires_grad
+    False
+    """
 
     def __init__(self, mode):
         self.mode = bool(mode)
@@ -118,7 +136,13 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
-    """Operations inside are not recorded (inference tensors are not told apart yet)."""
+    """Operations inside are not recorded (inference tensors are not told apart yet).
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with torch.inference_mode():
+    ...     (x * 2).requires_grad
+    False
+    """
 
     def __new__(cls, mode=True):
         self = object.__new__(cls)

@@ -83,8 +83,13 @@ impl Forms {
 pub enum Rule {
     /// The promoted dtype of all inputs.
     Promote,
-    /// The same, but not bool (`what` names the operation in the error).
+    /// The same, but no input may be bool.
     PromoteNoBool,
+    /// The promoted dtype of the first two inputs, neither of which may be bool if there is no
+    /// kernel for it; the third is a factor of the second.
+    Alpha,
+    /// The promoted dtype of all inputs; bool becomes int64.
+    Whole,
     /// The same; integers become the default float.
     Float,
     /// Computed in the promoted dtype, result bool.
@@ -208,6 +213,7 @@ impl Id {
 /// What a rule can ask of the call it differentiates.
 #[derive(Clone, Copy)]
 pub struct Cx<'a> {
+    pub id: Id,
     pub args: Args<'a>,
     pub inputs: &'a [Meta],
     pub outputs: &'a [Meta],
@@ -216,8 +222,8 @@ pub struct Cx<'a> {
 }
 
 impl<'a> Cx<'a> {
-    pub fn of(info: &'a Info, wanted: u32) -> Cx<'a> {
-        Cx { args: Args(&info.args), inputs: &info.inputs, outputs: &info.outputs, wanted }
+    pub fn of(id: Id, info: &'a Info, wanted: u32) -> Cx<'a> {
+        Cx { id, args: Args(&info.args), inputs: &info.inputs, outputs: &info.outputs, wanted }
     }
 
     /// Shape and dtype of input `i`.

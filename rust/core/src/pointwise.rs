@@ -74,6 +74,13 @@ impl<'a> Operand<'a> {
     fn dtype(&self, compute: DType) -> DType {
         self.tensor().map_or(compute, Tensor::dtype)
     }
+
+    fn is_bool(&self) -> bool {
+        match self {
+            Operand::Tensor(t) => t.dtype() == DType::Bool,
+            Operand::Number(n) => matches!(n, Scalar::Bool(_)),
+        }
+    }
 }
 
 /// What a call will compute.
@@ -96,7 +103,13 @@ pub(crate) fn block(id: Id) -> &'static Pointwise {
 #[inline]
 pub(crate) fn result_dtype(rule: Rule, d: DType) -> DType {
     match rule {
-        Rule::Promote | Rule::PromoteNoBool | Rule::Mask | Rule::First => d,
+        Rule::Whole if d == DType::Bool => DType::I64,
+        Rule::Promote
+        | Rule::PromoteNoBool
+        | Rule::Alpha
+        | Rule::Whole
+        | Rule::Mask
+        | Rule::First => d,
         Rule::Float if d.is_float() || d.is_complex() => d,
         Rule::Float => default_dtype(),
         Rule::Compare | Rule::Truth => DType::Bool,
@@ -109,6 +122,7 @@ fn compute_dtype(rule: Rule, promoted: DType) -> DType {
         (Rule::Truth, _) => DType::Bool,
         (Rule::Mask, d) => d,
         (Rule::Float, d) if !d.is_differentiable() => default_dtype(),
+        (Rule::Whole, DType::Bool) => DType::I64,
         (_, DType::F16 | DType::BF16) => DType::F32,
         (_, d) => d,
     }
@@ -121,6 +135,7 @@ pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
         let counts = match p.dtype {
             Rule::Mask => i > 0,
             Rule::First => i == 0,
+            Rule::Alpha => i < 2,
             _ => true,
         };
         match a {
@@ -142,19 +157,28 @@ pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
     }
     let promoted = promotion.result();
     let compute = compute_dtype(p.dtype, promoted);
-    special::check_operands(id, p.dtype, args)?;
-    check(id, p, compute)?;
-    special::check_values(id, args, compute, &shape)?;
+    special::check_operands(id, p, args)?;
+    if let (Rule::Alpha, Some(Operand::Number(alpha))) = (p.dtype, args.get(2)) {
+        special::check_alpha(*alpha, promoted)?;
+    }
+    if id == Id::POW_NUMBER && compute.is_int() {
+        special::check_exponent(args)?;
+    }
     Ok(Plan { compute, out: result_dtype(p.dtype, promoted), shape })
 }
 
-fn check(id: Id, p: &Pointwise, compute: DType) -> Result<()> {
+/// PyTorch's refusals of what there is no kernel for; after those of shapes and dtypes.
+fn check(id: Id, p: &Pointwise, args: &[Operand], plan: &Plan) -> Result<()> {
+    let compute = plan.compute;
     if id == Id::RELU && compute == DType::Bool {
         bail!(Runtime, "Boolean inputs not supported for relu");
     }
     if p.forward.get(compute).is_none() {
         let label = special::kernel_label(id);
         bail!(NotImplemented, "\"{label}\" not implemented for '{}'", compute.scalar_name());
+    }
+    if compute.is_int() {
+        special::check_integers(id, args, &plan.shape)?;
     }
     Ok(())
 }
@@ -168,12 +192,13 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
         [Operand::Tensor(a)] => unary_fast(p, a)?,
         _ => None,
     };
+    let id = special::overload(id, args);
     if let Some(out) = fast {
         record::pointwise(id, args, &out)?;
         return Ok(out);
     }
-    let id = special::overload(id, args);
     let plan = plan(id, p, args)?;
+    check(id, p, args, &plan)?;
     let out = match special::cheaper(id, args, plan.compute) {
         Some((run, args)) => compute(run, &plan, &args)?,
         None => compute(id, &plan, args)?,
@@ -401,9 +426,10 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
             Runtime,
             "result type {} can't be cast to the desired output type {}",
             plan.out.scalar_name(),
-            x.dtype().scalar_name()
+            special::target_name(id, x.dtype())
         );
     }
+    check(id, p, args, &plan)?;
     let before = record::InPlace::prepare(id, args)?;
     lazy::before_write(x.storage())?;
     let cheaper = special::cheaper(id, args, plan.compute);
@@ -429,7 +455,7 @@ pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     let before = record::InPlace::prepare(Id::COPY, &args)?;
     match value {
         Operand::Tensor(v) => x.copy_raw(v)?,
-        Operand::Number(n) => x.fill_raw(special::fitting(n, x.dtype())?)?,
+        Operand::Number(n) => x.fill_raw(n.fitted(x.dtype())?)?,
     }
     before.finish(x)?;
     Ok(x.clone())

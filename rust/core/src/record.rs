@@ -3,7 +3,7 @@
 use crate::formula::{Formula, Vjp, bit};
 use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
-use crate::pointwise::Operand;
+use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
 use crate::shape::check_output;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
@@ -207,7 +207,7 @@ pub(crate) fn check_in_place<'a>(
     x: &Tensor,
     inputs: impl Iterator<Item = &'a Tensor> + Clone,
 ) -> Result<()> {
-    if grad_enabled() {
+    if grad_enabled() && has_rule(id) {
         let recorded = inputs.clone().any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
         // What may fail has to fail before the write.
@@ -247,6 +247,11 @@ const WRITE_ANYWHERE: [Id; 6] = [
     Id::TRIU,
 ];
 
+/// False for an operation whose in-place form leaves the history as it is.
+fn has_rule(id: Id) -> bool {
+    !matches!(id.block().vjp(), Vjp::None)
+}
+
 /// An in-place call being recorded: what has to be kept from before the write.
 pub(crate) struct InPlace<'a> {
     id: Id,
@@ -258,7 +263,11 @@ pub(crate) struct InPlace<'a> {
 impl<'a> InPlace<'a> {
     /// To be called before the write.
     pub fn prepare(id: Id, args: &'a [Operand<'a>]) -> Result<InPlace<'a>> {
-        let wanted = if grad_enabled() { wanted(args.iter().map(Operand::tensor)) } else { 0 };
+        let wanted = if grad_enabled() && has_rule(id) {
+            wanted(args.iter().map(Operand::tensor))
+        } else {
+            0
+        };
         let mut me = InPlace { id, args, wanted, before: None };
         if let Some(Operand::Tensor(x)) = args.first()
             && wanted != 0
@@ -365,12 +374,13 @@ fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
         );
     }
     check_output(x.shape(), out.shape())?;
+    special::check_target(id, x.dtype(), out.dtype())?;
     if !can_cast(out.dtype(), x.dtype()) {
         bail!(
             Runtime,
             "result type {} can't be cast to the desired output type {}",
             out.dtype().scalar_name(),
-            x.dtype().scalar_name()
+            special::target_name(id, x.dtype())
         );
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! A single number outside any tensor.
 
-use crate::DType;
+use crate::{DType, Result, bail};
 
 /// A Python-like number: weak in type promotion.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,6 +44,39 @@ impl Scalar {
     /// True for `True`, and for a number other than zero.
     pub fn is_true(self) -> bool {
         self.to_f64() != 0.0
+    }
+
+    /// The value itself, if a dtype can hold it; a float is cut to an integer, a negative number
+    /// may wrap round in an unsigned one, as in PyTorch.
+    ///
+    /// # Errors
+    /// RuntimeError if it lies outside.
+    pub fn fitted(self, dtype: DType) -> Result<Scalar> {
+        let (x, bits) = (self.to_f64(), dtype.size() as i32 * 8);
+        let fits = match dtype {
+            DType::F32 => !x.is_finite() || x.abs() <= f64::from(f32::MAX),
+            d if d.is_int() => {
+                let top = 2f64.powi(if d.is_signed() { bits - 1 } else { bits });
+                let exact = matches!(self, Scalar::Int(_)) && bits == 64;
+                exact || (x.trunc() < top && x.trunc() >= -top)
+            }
+            _ => true,
+        };
+        if !fits {
+            let name = match dtype {
+                DType::F32 => "float",
+                DType::I32 => "int",
+                DType::U8 => "uint8_t",
+                DType::I8 => "int8_t",
+                DType::I16 => "int16_t",
+                DType::U16 => "uint16_t",
+                DType::U32 => "uint32_t",
+                DType::U64 => "uint64_t",
+                _ => "int64_t",
+            };
+            bail!(Runtime, "value cannot be converted to type {name} without overflow");
+        }
+        Ok(if dtype.is_int() { Scalar::Int(self.to_i64()) } else { self })
     }
 
     /// The bytes of this value as an element of `dtype`, converted as PyTorch converts.

@@ -71,6 +71,8 @@ pub struct Schema {
     pub params: Vec<Param>,
     /// How many tensors are returned; 0 for a list.
     pub outputs: usize,
+    /// The one tensor is returned as a Python bool.
+    pub truth: bool,
     /// Names of the fields if the result is a named tuple (`(Tensor values, Tensor indices)`).
     pub fields: Vec<String>,
 }
@@ -100,7 +102,14 @@ impl Schema {
         let fields: Vec<String> =
             parts.iter().filter_map(|p| p.split_once(' ')).map(|p| p.1.to_string()).collect();
         let outputs = if returns == "Tensor[]" { 0 } else { parts.len() };
-        Schema { name: name.into(), overload: overload.into(), params: out, outputs, fields }
+        Schema {
+            name: name.into(),
+            overload: overload.into(),
+            params: out,
+            outputs,
+            truth: returns == "bool",
+            fields,
+        }
     }
 }
 

@@ -118,7 +118,10 @@ impl Tensor {
     }
 
     /// Uninitialised, with the given strides; the offset is chosen so that all elements fit.
-    pub(crate) fn empty_strided(shape: Shape, strides: Strides, dtype: DType) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// RuntimeError when the memory cannot be had.
+    pub fn empty_strided(shape: Shape, strides: Strides, dtype: DType) -> Result<Tensor> {
         checked_bytes(&shape, dtype)?;
         let mut layout = Layout::new(shape, strides, 0);
         let mut count = 0;

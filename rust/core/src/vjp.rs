@@ -6,6 +6,7 @@ use crate::mode::grad_enabled;
 use crate::op::{Cx, Id, Rule};
 use crate::pointwise::{Operand, block};
 use crate::tape::{Info, Node, Saved};
+use crate::value::Args;
 use crate::{DType, Result, Scalar, Tensor, Value, bail, ops};
 use smallvec::SmallVec;
 
@@ -49,12 +50,12 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
         if let Some(info) = node.info() {
-            fit(&Cx::of(info, wanted), &mut out)?;
+            fit(&Cx::of(node.op(), info, wanted), &mut out)?;
         }
         return Ok(out);
     }
     let empty = Info::default();
-    let cx = Cx::of(node.info().unwrap_or(&empty), wanted);
+    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted);
     let mut out = Grads::new();
     if let Vjp::Each(f) = op.block.vjp() {
         let g = defined(grads, 0, &cx)?;
@@ -148,6 +149,19 @@ impl Node {
         Ok(unpack(self, X::In(i as u8))?.value())
     }
 
+    /// The saved indices in argument `i`, which come after `first` other inputs.
+    ///
+    /// # Errors
+    /// As [`Node::saved_input`].
+    pub fn saved_indices(&self, i: usize, first: usize) -> Result<Value> {
+        self.check_not_released()?;
+        let tensors = unpack_rest(self, first as u8)?;
+        let given = self.info().map_or(Ok(&[][..]), |f| Args(&f.args).ints(i))?;
+        let mut list = vec![None; given.last().map_or(0, |&d| d as usize + 1)];
+        given.iter().zip(tensors).for_each(|(&d, t)| list[d as usize] = Some(t));
+        Ok(Value::Indices(list))
+    }
+
     /// The saved value of output `k`, with its history.
     ///
     /// # Errors
@@ -232,13 +246,21 @@ fn run(
         let wants = wanted & bit(i) != 0;
         out.push(match if wants { get(formula.grad_of(i), &steps)? } else { Val::Missing } {
             Val::Tensor(t) => Some(t),
-            Val::Number(_) | Val::Tensors(_) | Val::Missing => None,
+            // A gradient that depends on nothing, and has no history.
+            Val::Number(n) => {
+                let g = defined(grads, 0, cx)?;
+                Some(Tensor::full(g.shape(), n, g.dtype())?)
+            }
+            Val::Tensors(_) | Val::Missing => None,
         });
     }
     Ok(out)
 }
 
 fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
+    if let Some(known) = short(id, args) {
+        return Ok(known);
+    }
     if args.iter().all(|v| matches!(v, Val::Number(_))) {
         return Ok(Val::Number(fold(id, args)));
     }
@@ -256,6 +278,19 @@ fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
         });
     }
     Ok(Val::Tensor(crate::pointwise::call(id, &operands)?))
+}
+
+/// The value of an instruction that a number among its arguments decides.
+fn short(id: Id, args: &[Val]) -> Option<Val> {
+    match (id, args) {
+        (Id::WHERE, [Val::Number(mask), yes, no]) => {
+            Some(if mask.is_true() { yes } else { no }.clone())
+        }
+        (Id::LOGICAL_AND, [Val::Number(n), _] | [_, Val::Number(n)]) if !n.is_true() => {
+            Some(Val::Number(Scalar::Bool(false)))
+        }
+        _ => None,
+    }
 }
 
 /// An instruction on numbers only, in double precision.

@@ -15,8 +15,11 @@ fn matrix(side: usize) -> Vec<f32> {
     (0..side * side).map(|i| (i as f32 * 0.739).sin()).collect()
 }
 
-/// Over all elements, over the rows, over the columns.
-fn walks(side: usize) -> [(&'static str, Vec<(usize, isize)>, Vec<(usize, isize)>); 3] {
+/// Sizes and strides.
+type Walk = Vec<(usize, isize)>;
+
+/// Over all elements, along the rows, along the columns: dimensions kept and reduced.
+fn walks(side: usize) -> [(&'static str, Walk, Walk); 3] {
     let (row, column) = ((side, side as isize), (side, 1));
     [
         ("all", vec![], vec![row, column]),

@@ -119,25 +119,26 @@ impl DType {
         }
     }
 
-    /// The C++ type behind it, which some of PyTorch's messages name.
+    /// The C++ type that some of PyTorch's error messages name (`float`, `long int`, ...).
     pub const fn cpp_name(self) -> &'static str {
-        match self {
-            DType::Bool => "bool",
-            DType::U8 => "unsigned char",
-            DType::I8 => "signed char",
-            DType::I16 => "short int",
-            DType::I32 => "int",
-            DType::I64 => "long int",
-            DType::U16 => "short unsigned int",
-            DType::U32 => "unsigned int",
-            DType::U64 => "long unsigned int",
-            DType::F16 => "c10::Half",
-            DType::BF16 => "c10::BFloat16",
-            DType::F32 => "float",
-            DType::F64 => "double",
-            DType::C64 => "c10::complex<float>",
-            DType::C128 => "c10::complex<double>",
-        }
+        const NAMES: [&str; 15] = [
+            "bool",
+            "unsigned char",
+            "signed char",
+            "short int",
+            "int",
+            "long int",
+            "short unsigned int",
+            "unsigned int",
+            "long unsigned int",
+            "c10::Half",
+            "c10::BFloat16",
+            "float",
+            "double",
+            "c10::complex<float>",
+            "c10::complex<double>",
+        ];
+        NAMES[self as usize]
     }
 
     /// True for float16, bfloat16, float32, float64.

@@ -1,7 +1,7 @@
 //! Elements picked out of a tensor by indices: where they are, and how they are read and written.
 //!
 //! All indexing takes two steps. First the indices are checked and turned into one list of offsets
-//! (`locate`, `true_offsets`); only then is memory touched (`take`, `put`, `combine`).
+//! (`locate`, `Trues`); only then is memory touched (`take`, `put`, `combine`).
 
 use crate::DType;
 use crate::threads;
@@ -11,7 +11,7 @@ use std::ops::Range;
 mod locate;
 mod number;
 
-pub use locate::{Index, Outside, locate, ramp, true_offsets, true_places};
+pub use locate::{Index, Outside, Trues, locate};
 pub use number::{Combine, combine};
 
 /// A dimension that is walked for every place, with the steps of both operands.

@@ -41,6 +41,7 @@ pub type Kernel = unsafe fn(dst: *mut u8, src: &[*const u8; 3], n: usize);
 /// - `int |x| ..`: i8, i16, i32, i64, u8; arguments and result are `T: Int`
 /// - `bool |x| ..`: `bool` to `bool`
 /// - `compare |a, b| ..`: every real dtype; arguments are `T: PartialOrd + Copy`, result `bool`
+/// - `whole |a, b| ..`: as `compare`, for bool and the integers
 /// - `equate |a, b| ..`: every dtype; arguments are `T: PartialEq + Copy`, result `bool`
 /// - `test |x| ..`: f32 and f64; arguments are `T: Real<I>`, result `bool`
 ///
@@ -112,6 +113,9 @@ macro_rules! kernel_clause {
                 $e
             }
         }
+    };
+    ($op:ident, whole, |$($x:ident),+| $e:expr) => {
+        $crate::kernel_clause!($op, compare, |$($x),+| $e);
     };
     ($op:ident, equate, |$($x:ident),+| $e:expr) => {
         impl $crate::pointwise::EquateOp for $op {

@@ -6,9 +6,10 @@
 /// Runs a `Fold`, compiled once per instruction set.
 macro_rules! fold {
     ($F:ty, $fold:expr, $src:ident, $dims:ident, $dst:ident) => {{
-        $crate::reduce::job::Job::<$F>::new($fold, $dims, $src.cast(), $dst.cast()).run(|job, i| {
+        use $crate::reduce::job::Job;
+        Job::<$F>::new($fold, $dims, $src.cast(), $dst.cast()).run(|job, i| {
             // SAFETY: the caller of the function this stands in promises what `piece` asks.
-            crate::dispatch!(_I, (job: &$crate::reduce::job::Job<$F>, i: usize) => unsafe { job.piece(i) })
+            $crate::dispatch!(_I, (job: &Job<$F>, i: usize) => unsafe { job.piece(i) })
         })
     }};
 }

@@ -37,7 +37,7 @@ fn optional(t: Option<Tensor>) -> Result<Obj, Raised> {
 
 /// Getters as a table: a C function and a name for each.
 macro_rules! getters {
-    ($($name:ident: |$t:ident| $body:expr;)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: |$t:ident| $body:expr;)*) => {
         $(#[allow(non_snake_case)]
         unsafe extern "C" fn $name(o: Obj, _: *mut c_void) -> Obj {
             slot(|| {
@@ -47,30 +47,93 @@ macro_rules! getters {
                 r
             })
         })*
-        const GETTERS: &[(&str, ffi::getter)] = &[$((stringify!($name), $name)),*];
+        const GETTERS: &[(&str, ffi::getter, &[&str])] =
+            &[$((stringify!($name), $name, &[$($doc),+])),*];
     };
 }
 
 getters! {
+    /// The sizes of the dimensions.
+    ///
+    /// >>> torch.ones(2, 3).shape
+    /// torch.Size([2, 3])
     shape: |t| shapes::size(t.shape());
+    /// The type of the elements.
+    ///
+    /// >>> torch.ones(2).dtype
+    /// torch.float32
     dtype: |t| raw_object(t.dtype());
+    /// The number of dimensions.
+    ///
+    /// >>> torch.ones(2, 3).ndim
+    /// 2
     ndim: |t| Ok(integer(t.ndim()));
+    /// Bytes of one element.
+    ///
+    /// >>> torch.ones(2).itemsize
+    /// 4
     itemsize: |t| Ok(integer(t.dtype().size()));
+    /// Bytes of all elements.
+    ///
+    /// >>> torch.ones(2, 3).nbytes
+    /// 24
     nbytes: |t| Ok(integer(t.dtype().size() * t.numel()));
+    /// True for a tensor that is no result of a recorded operation.
+    ///
+    /// >>> torch.ones(2, requires_grad=True).is_leaf
+    /// True
     is_leaf: |t| { t.grad_node()?; Ok(boolean(t.is_leaf())) };
+    /// True if gradients are computed for it.
+    ///
+    /// >>> torch.ones(2).requires_grad
+    /// False
     requires_grad: |t| Ok(boolean(t.requires_grad()));
+    /// True for a tensor that is no leaf and keeps its gradient.
+    ///
+    /// >>> torch.ones(2).retains_grad
+    /// False
     retains_grad: |t| Ok(boolean(!t.is_leaf() && t.retains_grad()));
+    /// The gradient that `backward` has added up, or None.
+    ///
+    /// >>> x = torch.tensor(3.0, requires_grad=True)
+    /// >>> (x * x).backward()
+    /// >>> x.grad
+    /// tensor(6.)
     grad: |t| grad_of(t);
+    /// `grad`, without the warning for what is no leaf.
     _grad: |t| optional(t.grad());
+    /// The node that made it, or None.
+    ///
+    /// >>> x = torch.ones(2, requires_grad=True)
+    /// >>> (x * 2).grad_fn.name()
+    /// 'MulBackward0'
     grad_fn: |t| node::grad_fn(t);
+    /// Which of its node's outputs it is.
+    ///
+    /// >>> torch.ones(2).output_nr
+    /// 0
     output_nr: |t| Ok(integer(t.output_nr()));
+    /// How many in-place writes its memory has seen.
     _version: |t| Ok(integer(t.version() as usize));
+    /// What it is a view of, or None.
     _base: |t| optional(t.base().cloned());
+    /// The same memory without history; may be assigned.
+    ///
+    /// >>> torch.ones(2, requires_grad=True).data
+    /// tensor([1., 1.])
     data: |t| wrap(t.data()?);
+    /// The view with all dimensions in reverse order.
+    ///
+    /// >>> torch.ones(2, 3).T.shape
+    /// torch.Size([3, 2])
     T: |t| {
         let dims: Vec<i64> = (0..t.ndim() as i64).rev().collect();
         Ok(wrap(t.permute(&dims)?)?)
     };
+    /// The view with the last two dimensions exchanged. Raises RuntimeError for fewer than two.
+    ///
+    /// >>> torch.ones(4, 2, 3).mT.shape
+    /// torch.Size([4, 3, 2])
     mT: |t| {
         if t.ndim() == 0 {
             return Ok(wrap(t.clone())?);
@@ -81,6 +144,11 @@ getters! {
         }
         wrap(t.transpose(-2, -1)?)
     };
+    /// The conjugate of the view with the last two dimensions exchanged. Raises RuntimeError for
+    /// one dimension.
+    ///
+    /// >>> torch.ones(4, 2, 3).mH.shape
+    /// torch.Size([4, 3, 2])
     mH: |t| {
         if t.ndim() == 1 {
             let text = "tensor.mH is only supported on matrices or batches of matrices. Got ";
@@ -88,6 +156,10 @@ getters! {
         }
         Ok(wrap(call1(Id::ADJOINT, &[t.into()])?)?)
     };
+    /// The conjugate of the transposed matrix. Raises RuntimeError for what is no matrix.
+    ///
+    /// >>> torch.ones(2, 3).H.shape
+    /// torch.Size([3, 2])
     H: |t| {
         let text = "tensor.H is only supported on matrices (2-D tensors). Got";
         match t.ndim() {
@@ -99,13 +171,99 @@ getters! {
             }
         }
     };
+    /// Where the memory is.
+    ///
+    /// >>> torch.ones(2).device
+    /// device(type='cpu')
     device: |_t| crate::call_python("wengert._types", "_cpu", &[]);
+    /// How the elements are stored.
+    ///
+    /// >>> torch.ones(2).layout
+    /// torch.strided
     layout: |_t| crate::call_python("wengert._types", "_strided", &[]);
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_ipu
+    /// False
+    is_ipu: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_maia
+    /// False
+    is_maia: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_mps
+    /// False
+    is_mps: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_mtia
+    /// False
+    is_mtia: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_vulkan
+    /// False
+    is_vulkan: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_xla
+    /// False
+    is_xla: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_xpu
+    /// False
+    is_xpu: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_sparse_csr
+    /// False
+    is_sparse_csr: |_t| Ok(boolean(false));
+    /// True: there are only tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_cpu
+    /// True
+    is_cpu: |_t| Ok(boolean(true));
+    /// None: only variables had names, long ago.
+    ///
+    /// >>> torch.ones(2).name
+    name: |_t| Ok(none());
+    /// False: an attribute of variables, long ago.
+    ///
+    /// >>> torch.ones(2).volatile
+    /// False
+    volatile: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_cuda
+    /// False
     is_cuda: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_sparse
+    /// False
     is_sparse: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_quantized
+    /// False
     is_quantized: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_meta
+    /// False
     is_meta: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_nested
+    /// False
     is_nested: |_t| Ok(boolean(false));
+    /// False: there are only dense tensors on the CPU.
+    ///
+    /// >>> torch.ones(2).is_mkldnn
+    /// False
     is_mkldnn: |_t| Ok(boolean(false));
 }
 
@@ -224,26 +382,34 @@ unsafe extern "C" fn set_node(o: Obj, v: Obj, _: *mut c_void) -> c_int {
 /// The getset table of the type; it lives for ever, as the interpreter wants it.
 pub fn table() -> Vec<ffi::PyGetSetDef> {
     let name = |s: &str| CString::new(s).unwrap_or_default().into_raw().cast_const();
-    let def = |s: &str, get: ffi::getter, set: Option<ffi::setter>| ffi::PyGetSetDef {
-        name: name(s),
-        get: Some(get),
-        set,
-        doc: std::ptr::null(),
-        closure: null_mut(),
-    };
+    let def =
+        |s: &str, get: ffi::getter, set: Option<ffi::setter>, doc: &[&str]| ffi::PyGetSetDef {
+            name: name(s),
+            get: Some(get),
+            set,
+            doc: name(&crate::methods::text(doc)),
+            closure: null_mut(),
+        };
     let mut out: Vec<ffi::PyGetSetDef> = GETTERS
         .iter()
-        .map(|&(n, g)| {
+        .map(|&(n, g, doc)| {
             let set: Option<ffi::setter> = match n {
                 "requires_grad" => Some(set_requires_grad),
                 "grad" | "_grad" => Some(set_grad),
                 "data" => Some(set_data),
                 _ => None,
             };
-            def(n, g, set)
+            def(n, g, set, doc)
         })
         .collect();
-    out.push(def("_grad_fn", grad_fn, Some(set_node)));
+    out.push(def("_grad_fn", grad_fn, Some(set_node), &["`grad_fn`; may be set to None."]));
+    let doc = "The attributes that were set on it.";
+    out.push(def(
+        "__dict__",
+        ffi::PyObject_GenericGetDict,
+        Some(ffi::PyObject_GenericSetDict),
+        &[doc],
+    ));
     // SAFETY: a table that ends in zeros is what the interpreter expects.
     out.push(unsafe { std::mem::zeroed() });
     out

@@ -148,7 +148,10 @@ pub fn _queue_callback(f: Py<PyAny>) -> PyResult<()> {
     })))
 }
 
-/// True if operations are recorded in this thread.
+/// True if operations on tensors that require gradients are recorded.
+///
+/// >>> torch.is_grad_enabled()
+/// True
 #[pyfunction]
 pub fn is_grad_enabled() -> bool {
     mode::grad_enabled()

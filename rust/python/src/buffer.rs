@@ -3,10 +3,11 @@
 use crate::errors::{Raised, slot};
 use crate::object::known;
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::null_mut;
 use wengert::shape::Layout;
-use wengert::{DType, Error, Tensor, err, error::Kind};
+use wengert::{DType, Tensor, err};
 
 /// The `struct` format of a dtype, None if it has none.
 fn format_of(d: DType) -> Option<&'static std::ffi::CStr> {
@@ -129,6 +130,36 @@ fn dtype_of(format: *const c_char, itemsize: usize) -> Option<DType> {
     })
 }
 
+/// The error for an object of NumPy without a buffer (dates), or of another library.
+fn no_buffer(o: *mut ffi::PyObject) -> Raised {
+    // SAFETY: under the GIL; an exception is set.
+    unsafe {
+        if ffi::PyObject_HasAttrString(o, c"dtype".as_ptr()) == 0 {
+            return Raised;
+        }
+        ffi::PyErr_Clear();
+    }
+    unsupported(o, std::ptr::null())
+}
+
+/// The error for elements that no dtype stands for.
+fn unsupported(o: *mut ffi::PyObject, format: *const c_char) -> Raised {
+    // SAFETY: a format is a C string of the buffer's owner.
+    let foreign = !format.is_null() && unsafe { *format } == b'>' as c_char;
+    if foreign {
+        let text = "given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.";
+        return err!(Value, "{text}").into();
+    }
+    // SAFETY: a live object under the GIL.
+    let o = unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), o) };
+    let name = || -> PyResult<String> {
+        let class = o.getattr("dtype")?.getattr("type")?;
+        Ok(format!("{}.{}", class.getattr("__module__")?, class.getattr("__name__")?))
+    };
+    let name = name().unwrap_or_else(|_| "this kind".into());
+    err!(Type, "can't convert np.ndarray of type {name}. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.").into()
+}
+
 /// A tensor over the memory of an object that has a buffer, without a copy; and whether the memory
 /// may be written.
 pub fn tensor_over(o: *mut ffi::PyObject) -> Result<(Tensor, bool), Raised> {
@@ -141,20 +172,20 @@ pub fn tensor_over(o: *mut ffi::PyObject) -> Result<(Tensor, bool), Raised> {
             ffi::PyErr_Clear();
             writable = false;
             if ffi::PyObject_GetBuffer(o, &mut *view, ffi::PyBUF_FULL_RO) != 0 {
-                return Err(Raised);
+                return Err(no_buffer(o));
             }
         }
         (Held(view), writable)
     };
     let v = &held.0;
     let size = v.itemsize as usize;
-    let unsupported = || {
-        Error::new(
-            Kind::Type,
-            "can't convert np.ndarray of this type. The only supported types are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.",
-        )
+    let dtype = match dtype_of(v.format, size) {
+        Some(d) if d.is_complex() => {
+            return Err(err!(NotImplemented, "complex numbers are not supported").into());
+        }
+        Some(d) => d,
+        None => return Err(unsupported(o, v.format)),
     };
-    let dtype = dtype_of(v.format, size).ok_or_else(unsupported)?;
     let n = v.ndim as usize;
     // SAFETY: a full buffer has `ndim` sizes and strides.
     let (shape, strides) = unsafe {

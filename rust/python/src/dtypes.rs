@@ -6,7 +6,10 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use wengert::DType;
 
-/// The data type of a tensor's elements.
+/// The type of a tensor's elements.
+///
+/// >>> torch.float32.itemsize
+/// 4
 #[pyclass(frozen, name = "dtype", module = "torch")]
 pub struct Dtype(pub DType);
 
@@ -16,8 +19,9 @@ impl Dtype {
         format!("torch.{}", self.0.name())
     }
 
-    fn __reduce__(&self) -> String {
-        self.0.name().to_string()
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, (&'static str,))> {
+        let named = py.import("wengert._types")?.getattr("_dtype")?;
+        Ok((named.unbind(), (self.0.name(),)))
     }
 
     fn __hash__(&self) -> usize {

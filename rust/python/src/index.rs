@@ -17,34 +17,30 @@ type Obj = *mut ffi::PyObject;
 /// The view that basic items select, and the indices of its dimensions that are left to do.
 fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tensor>>)> {
     let used: usize = items.iter().map(Item::dims).sum();
-    if let (0, [Item::Slice { .. }]) = (t.ndim(), items) {
-        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor."));
-    }
     if let (0, [Item::Int(_)]) = (t.ndim(), items) {
         return Err(err!(
             Index,
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
         ));
     }
+    if t.ndim() == 0 && matches!(items, [Item::Slice { .. }]) {
+        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor"));
+    }
     if used > t.ndim() {
         return Err(err!(Index, "too many indices for tensor of dimension {}", t.ndim()));
     }
     let mut out = t.clone();
     let mut indices = Vec::new();
-    // Of the dimensions of `out`: the next to look at, and how many `indices` tells of. `gone`
-    // counts the ints before, which errors take for dimensions.
-    let (mut dim, mut told, mut gone) = (0usize, 0usize, 0usize);
+    // Of the dimensions of `out`: the next to look at, and how many `indices` tells of.
+    let (mut dim, mut told) = (0usize, 0usize);
     let mut tell = |index: &Tensor, dim: usize, dims: usize| {
         indices.resize(indices.len() + dim - told, None);
         indices.push(Some(index.clone()));
         told = dim + dims;
     };
-    for it in items {
+    for (position, it) in items.iter().enumerate() {
         match it {
-            Item::Int(i) => {
-                out = select(&out, dim, *i, gone)?;
-                gone += 1;
-            }
+            Item::Int(i) => out = select(&out, dim, *i, position)?,
             Item::Slice { start, stop, step } => {
                 if start.is_some() || stop.is_some() || *step != 1 {
                     out = out.slice(dim as i64, *start, *stop, *step)?;
@@ -70,11 +66,14 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
     Ok((out, indices))
 }
 
-fn select(t: &Tensor, dim: usize, i: i64, gone: usize) -> wengert::Result<Tensor> {
+/// The slice at an int, which errors name by its position among the items.
+fn select(t: &Tensor, dim: usize, i: i64, position: usize) -> wengert::Result<Tensor> {
     let n = t.shape()[dim] as i64;
     if i < -n || i >= n {
-        let shown = dim + gone;
-        return Err(err!(Index, "index {i} is out of bounds for dimension {shown} with size {n}"));
+        return Err(err!(
+            Index,
+            "index {i} is out of bounds for dimension {position} with size {n}"
+        ));
     }
     t.select(dim as i64, i)
 }

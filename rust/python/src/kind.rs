@@ -12,6 +12,17 @@ use wengert::op::Id;
 
 type Obj = *mut ffi::PyObject;
 
+const DOC: &std::ffi::CStr =
+    c"Numbers of one dtype in a grid of any number of dimensions, with the history of how they were
+computed if `requires_grad` is set.
+
+Made by `torch.tensor` and other functions; `torch.Tensor(2, 3)` is an uninitialised one.
+
+>>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])";
+
 /// `Tensor(...)`: the legacy constructor, written in Python.
 unsafe extern "C" fn new(class: *mut ffi::PyTypeObject, args: Obj, kwargs: Obj) -> Obj {
     slot(|| {
@@ -150,6 +161,7 @@ pub fn make() -> Result<Obj, Raised> {
         ml_doc: std::ptr::null(),
     };
     let mut all = life();
+    all.push((ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()));
     all.push((ffi::Py_tp_new, new as ffi::newfunc as *mut c_void));
     let defs = vec![subclass, ffi::PyMethodDef::zeroed()];
     all.push((ffi::Py_tp_methods, defs.leak().as_mut_ptr().cast()));

@@ -6,12 +6,14 @@ mod autograd;
 mod buffer;
 mod convert;
 mod create;
+mod data;
 mod dtypes;
 mod errors;
+mod generator;
 mod hooks;
-mod ignored;
 mod index;
 mod kind;
+mod memory;
 mod methods;
 mod named;
 mod node;
@@ -20,6 +22,7 @@ mod object;
 mod parse;
 mod saved;
 mod shapes;
+mod shared;
 mod table;
 mod text;
 mod threads;
@@ -82,6 +85,9 @@ mod _wengert {
         m.add("Tensor", class)?;
         table::register(m)?;
         create::register(m)?;
+        data::register(m)?;
+        memory::register(m)?;
+        generator::register(m)?;
         text::register(m)
     }
 }

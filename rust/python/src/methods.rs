@@ -1,17 +1,18 @@
 //! Methods of tensors that are not operations: sizes, numbers, history.
 
 use crate::errors::{Raised, slot};
-use crate::number::{python_number, scalar_of};
+use crate::number::{python_number, python_value, scalar_of};
 use crate::object::{known, tensor_ref, wrap};
 use crate::{shapes, table};
 use pyo3::ffi;
+use pyo3::prelude::*;
 use wengert::pointwise::{self, Operand};
 use wengert::{Tensor, err, shape::wrap_dim};
 
 type Obj = *mut ffi::PyObject;
 
 /// Arguments of one call: positional and keyword, as the interpreter hands them over.
-struct Given<'a> {
+pub struct Given<'a> {
     name: &'static str,
     args: &'a [Obj],
     /// Positional arguments come first among `args`.
@@ -20,7 +21,9 @@ struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    unsafe fn new(
+    /// # Safety
+    /// The arguments are as the interpreter gave them, and live as long.
+    pub unsafe fn new(
         name: &'static str,
         args: *const Obj,
         n: isize,
@@ -48,7 +51,7 @@ impl<'a> Given<'a> {
     }
 
     /// The arguments for parameters of these names, in order; None where one was left out.
-    fn take<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Obj>; N], Raised> {
+    pub fn take<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Obj>; N], Raised> {
         let mut out = [None; N];
         if self.positional > N {
             let given = self.positional;
@@ -62,6 +65,12 @@ impl<'a> Given<'a> {
         }
         for (k, &a) in self.keywords.iter().zip(&self.args[self.positional..]) {
             match names.iter().position(|n| n == k) {
+                Some(i) if out[i].is_some() => {
+                    let name = self.name;
+                    return Err(
+                        err!(Type, "{name}() got multiple values for argument '{k}'").into()
+                    );
+                }
                 Some(i) => out[i] = Some(a),
                 None => {
                     return Err(err!(
@@ -102,8 +111,10 @@ fn int(o: Obj) -> Result<i64, Raised> {
 
 /// Methods without arguments (`bare`) and with (`given`).
 macro_rules! methods {
-    (bare { $($bare:ident: |$t:ident, $o:ident| $made:expr;)* }
-     given { $($name:ident: |$s:ident, $p:ident, $given:ident| $body:expr;)* }) => {
+    (bare { $($(#[doc = $about:literal])+ $bare:ident: |$t:ident, $o:ident| $made:expr;)* }
+     given {
+         $($(#[doc = $doc:literal])+ $name:ident: |$s:ident, $p:ident, $given:ident| $body:expr;)*
+     }) => {
         $(unsafe extern "C" fn $bare(o: Obj, _: Obj) -> Obj {
             slot(|| {
                 // SAFETY: a method of the type: `o` is a tensor.
@@ -130,11 +141,17 @@ macro_rules! methods {
         /// The method table of this file.
         pub fn table() -> Vec<ffi::PyMethodDef> {
             vec![
-                $(table::bare_method_def(stringify!($bare), $bare),)*
-                $(table::method_def(stringify!($name), $name, "")),*
+                $(table::bare_method_def(stringify!($bare), $bare, &text(&[$($about),+])),)*
+                $(table::method_def(stringify!($name), $name, &text(&[$($doc),+]))),*
             ]
         }
     };
+}
+
+/// The lines of a documentation, without the blank each begins with.
+pub fn text(lines: &[&str]) -> String {
+    let lines: Vec<&str> = lines.iter().map(|l| l.strip_prefix(' ').unwrap_or(l)).collect();
+    lines.join("\n")
 }
 
 fn itself(o: Obj) -> Result<Obj, Raised> {
@@ -153,27 +170,95 @@ fn boolean(b: bool) -> Result<Obj, Raised> {
 
 methods! {
     bare {
+        /// The number of dimensions.
+        ///
+        /// >>> torch.ones(2, 3).dim()
+        /// 2
         dim: |t, o| number(t.ndim());
+        /// The number of dimensions.
+        ///
+        /// >>> torch.ones(2, 3).ndimension()
+        /// 2
         ndimension: |t, o| number(t.ndim());
+        /// The number of elements.
+        ///
+        /// >>> torch.ones(2, 3).numel()
+        /// 6
         numel: |t, o| number(t.numel());
+        /// The number of elements.
+        ///
+        /// >>> torch.ones(2, 3).nelement()
+        /// 6
         nelement: |t, o| number(t.numel());
+        /// Bytes of one element.
+        ///
+        /// >>> torch.ones(2).element_size()
+        /// 4
         element_size: |t, o| number(t.dtype().size());
+        /// Where in its memory the tensor begins, in elements.
+        ///
+        /// >>> torch.ones(4)[1:].storage_offset()
+        /// 1
         storage_offset: |t, o| number(t.layout().offset as usize);
+        /// The address of the first element.
+        ///
+        /// >>> x = torch.ones(2)
+        /// >>> x.data_ptr() == x.detach().data_ptr()
+        /// True
         data_ptr: |t, o| number(t.ptr()? as usize);
+        /// True if the dtype is a floating one.
+        ///
+        /// >>> torch.ones(2).is_floating_point()
+        /// True
         is_floating_point: |t, o| boolean(t.dtype().is_float());
+        /// True if the dtype is complex.
+        ///
+        /// >>> torch.ones(2).is_complex()
+        /// False
         is_complex: |t, o| boolean(t.dtype().is_complex());
+        /// True if the dtype holds negative numbers.
+        ///
+        /// >>> torch.ones(2).is_signed()
+        /// True
         is_signed: |t, o| boolean(t.dtype().is_signed());
+        /// True for a view of another tensor.
         _is_view: |t, o| boolean(t.base().is_some());
-        item: |t, o| Ok(python_number(t.item()?));
+        /// The only element, as a Python number. Raises RuntimeError if there is not exactly one.
+        ///
+        /// >>> torch.tensor([1.5]).item()
+        /// 1.5
+        item: |t, o| Ok(python_value(t, t.item()?));
+        /// The elements as Python numbers in nested lists.
+        ///
+        /// >>> torch.tensor([[1, 2], [3, 4]]).tolist()
+        /// [[1, 2], [3, 4]]
         tolist: |t, o| {
             t.ptr()?;
             list(t, 0, 0)
         };
+        /// The same memory, without history; gradients do not flow through it.
+        ///
+        /// >>> x = torch.ones(2, requires_grad=True)
+        /// >>> (x * 2).detach().requires_grad
+        /// False
         detach: |t, o| wrap(t.detach());
+        /// Takes the history away from the tensor itself.
+        ///
+        /// >>> x = torch.ones(2, requires_grad=True)
+        /// >>> (x * 2).detach_().is_leaf
+        /// True
         detach_: |t, o| {
             t.detach_()?;
             itself(o)
         };
+        /// Keeps the gradient of a tensor that is no leaf, in `.grad`.
+        ///
+        /// >>> x = torch.ones(2, requires_grad=True)
+        /// >>> y = x * 2
+        /// >>> y.retain_grad()
+        /// >>> y.sum().backward()
+        /// >>> y.grad
+        /// tensor([1., 1.])
         retain_grad: |t, o| {
             t.retain_grad()?;
             // SAFETY: a singleton.
@@ -181,18 +266,45 @@ methods! {
         };
     }
     given {
+        /// The shape, or the size of one dimension.
+        ///
+        /// >>> torch.ones(2, 3).size()
+        /// torch.Size([2, 3])
+        /// >>> torch.ones(2, 3).size(1)
+        /// 3
         size: |t, o, given| match given.take(["dim"])?[0] {
             None => shapes::size(t.shape()),
             Some(d) => number(t.shape()[dim_of(t, d, "size")?]),
         };
+        /// The steps between neighbours in each dimension, in elements, or that of one dimension.
+        ///
+        /// >>> torch.ones(2, 3).stride()
+        /// (3, 1)
         stride: |t, o, given| match given.take(["dim"])?[0] {
             None => shapes::tuple(t.strides().iter().map(|&s| s as i64)),
             Some(d) => Ok(python_number((t.strides()[dim_of(t, d, "stride")?] as i64).into())),
         };
-        is_contiguous: |t, o, given| {
-            let [] = given.take([])?;
-            boolean(t.is_contiguous())
-        };
+        /// True if the elements lie in memory in row-major order.
+        ///
+        /// >>> torch.ones(2, 3).t().is_contiguous()
+        /// False
+        is_contiguous: |t, o, given| boolean(match given.take(["memory_format"])?[0] {
+            // SAFETY: a live argument under the GIL.
+            Some(f) => match unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), f) }
+                .to_string()
+                .as_str()
+            {
+                "torch.channels_last" => t.ndim() == 4 && dense_in(t, [1, 3, 2, 0]),
+                "torch.channels_last_3d" => t.ndim() == 5 && dense_in(t, [1, 4, 3, 2, 0]),
+                _ => t.is_contiguous(),
+            },
+            None => t.is_contiguous(),
+        });
+        /// Sets whether gradients are computed for this leaf. Raises RuntimeError for dtypes that
+        /// carry none.
+        ///
+        /// >>> torch.ones(2).requires_grad_()
+        /// tensor([1., 1.], requires_grad=True)
         requires_grad_: |t, o, given| {
             let on = match given.take(["requires_grad"])?[0] {
                 // SAFETY: a live object under the GIL.
@@ -208,6 +320,11 @@ methods! {
             t.requires_grad_(on)?;
             itself(o)
         };
+        /// Copies the elements of another tensor, converted and broadcast, into this one. Raises
+        /// RuntimeError for a shape that does not broadcast.
+        ///
+        /// >>> torch.zeros(2).copy_(torch.tensor([1, 2]))
+        /// tensor([1., 2.])
         copy_: |t, o, given| {
             let [other, _] = given.take(["other", "non_blocking"])?;
             let Some(other) = other else {
@@ -216,7 +333,10 @@ methods! {
             };
             match (tensor_ref(other), scalar_of(other)) {
                 (Some(s), _) => pointwise::assign(t, Operand::Tensor(s))?,
-                (None, Some(n)) => pointwise::assign(t, Operand::Number(n?))?,
+                (None, Some(n)) => {
+                    let n = n?;
+                    pointwise::assign(t, Operand::Tensor(&Tensor::full(&[], n, n.dtype())?))?
+                }
                 _ => {
                     let got = type_name(other);
                     let text = "argument 'other' (position 1) must be Tensor, not";
@@ -226,6 +346,16 @@ methods! {
             itself(o)
         };
     }
+}
+
+/// True if the elements lie without gaps, the first of these dimensions innermost.
+fn dense_in<const N: usize>(t: &Tensor, dims: [usize; N]) -> bool {
+    let mut step = 1;
+    dims.into_iter().all(|d| {
+        let fits = t.shape()[d] == 1 || t.strides()[d] == step;
+        step *= t.shape()[d] as isize;
+        fits
+    })
 }
 
 fn dim_of(t: &Tensor, d: Obj, method: &str) -> Result<usize, Raised> {
@@ -247,7 +377,7 @@ fn dim_of(t: &Tensor, d: Obj, method: &str) -> Result<usize, Raised> {
 /// Nested lists of numbers from dimension `dim` on, at `offset` elements from the first.
 fn list(t: &Tensor, dim: usize, offset: isize) -> Result<Obj, Raised> {
     if dim == t.ndim() {
-        return Ok(python_number(t.number_at(offset)));
+        return Ok(python_value(t, t.number_at(offset)));
     }
     let n = t.shape()[dim];
     // SAFETY: a new list, filled with new references; a half-filled one may be dropped.

@@ -26,6 +26,10 @@ enum Target {
 struct Token(Guarded<Target>);
 
 /// A node of the graph of recorded operations.
+///
+/// >>> x = torch.ones(1, requires_grad=True)
+/// >>> isinstance((x * 2).grad_fn, torch.autograd.graph.Node)
+/// True
 #[pyclass(frozen, subclass, module = "torch.autograd.graph")]
 pub struct Node {
     target: Guarded<Target>,

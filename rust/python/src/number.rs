@@ -111,6 +111,7 @@ fn mixed(op: Id, x: Operand, y: Operand) -> wengert::Result<wengert::Tensor> {
             pointwise::call(Id::MUL, &[(&r).into(), x])
         }
         (Id::POW, Operand::Number(_)) => pointwise::call(Id::POW_BASE, &[x, y]),
+        (Id::REMAINDER, Operand::Number(_)) => pointwise::call(Id::REMAINDER_BASE, &[x, y]),
         (Id::POW, _) if number => pointwise::call(Id::POW_NUMBER, &[x, y]),
         _ => pointwise::call(op, &[x, y]),
     }
@@ -148,24 +149,27 @@ pub unsafe extern "C" fn unary<const OP: u16>(a: Obj) -> Obj {
     })
 }
 
+pub unsafe extern "C" fn positive(a: Obj) -> Obj {
+    slot(|| {
+        // SAFETY: a slot of the type: `a` is a tensor.
+        wrap(call1(Id::POSITIVE, &[unsafe { known(a) }.into()])?)
+    })
+}
+
 /// `~a`.
 pub unsafe extern "C" fn invert(a: Obj) -> Obj {
     slot(|| {
         // SAFETY: a slot of the type: `a` is a tensor.
         let t = unsafe { known(a) };
         if t.dtype().is_differentiable() {
-            let text =
-                "~ (operator.invert) is only implemented on integer and Boolean-type tensors";
-            return Err(wengert::err!(Type, "{text}").into());
+            let e = wengert::err!(
+                Type,
+                "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+            );
+            return Err(e.into());
         }
         wrap(pointwise::call(Id::BITWISE_NOT, &[t.into()])?)
     })
-}
-
-pub unsafe extern "C" fn positive(a: Obj) -> Obj {
-    // SAFETY: a live object.
-    unsafe { ffi::Py_INCREF(a) };
-    a
 }
 
 pub unsafe extern "C" fn matmul(a: Obj, b: Obj) -> Obj {
@@ -223,8 +227,8 @@ pub fn python_number(s: Scalar) -> Obj {
     }
 }
 
-/// The number in a one-element tensor, for Python's conversions.
-fn only_number(a: Obj) -> Result<Scalar, Raised> {
+/// The number in a one-element tensor that is converted to a Python number.
+fn only(a: Obj) -> Result<Scalar, Raised> {
     // SAFETY: a slot of the type: `a` is a tensor.
     let t = unsafe { known(a) };
     if t.numel() != 1 {
@@ -235,26 +239,32 @@ fn only_number(a: Obj) -> Result<Scalar, Raised> {
 }
 
 pub unsafe extern "C" fn to_float(a: Obj) -> Obj {
-    slot(|| {
-        let s = only_number(a)?;
-        Ok(python_number(Scalar::Float(s.to_f64())))
-    })
+    slot(|| Ok(python_number(Scalar::Float(only(a)?.to_f64()))))
 }
 
 pub unsafe extern "C" fn to_int(a: Obj) -> Obj {
-    slot(|| {
-        let s = only_number(a)?;
-        if let Scalar::Float(f) = s {
-            // SAFETY: a new float under the GIL; Python raises for NaN and infinities.
-            return unsafe {
-                let o = ffi::PyFloat_FromDouble(f);
-                let i = ffi::PyNumber_Long(o);
-                ffi::Py_DECREF(o);
-                Ok(i)
-            };
-        }
-        Ok(python_number(Scalar::Int(s.to_i64())))
+    slot(|| match only(a)? {
+        // SAFETY: a new float under the GIL; Python raises for NaN and infinities.
+        Scalar::Float(f) => unsafe {
+            let o = ffi::PyFloat_FromDouble(f);
+            let i = ffi::PyNumber_Long(o);
+            ffi::Py_DECREF(o);
+            Ok(i)
+        },
+        // SAFETY: a slot of the type: `a` is a tensor.
+        s => Ok(python_value(unsafe { known(a) }, Scalar::Int(s.to_i64()))),
     })
+}
+
+/// A Python number for an element of a tensor (a new reference).
+pub fn python_value(t: &wengert::Tensor, s: Scalar) -> Obj {
+    match s {
+        // SAFETY: called under the GIL.
+        Scalar::Int(i) if t.dtype() == DType::U64 => unsafe {
+            ffi::PyLong_FromUnsignedLongLong(i as u64)
+        },
+        s => python_number(s),
+    }
 }
 
 pub unsafe extern "C" fn to_index(a: Obj) -> Obj {
@@ -268,6 +278,6 @@ pub unsafe extern "C" fn to_index(a: Obj) -> Obj {
             );
             return Err(e.into());
         }
-        Ok(python_number(t.item()?))
+        Ok(python_value(t, t.item()?))
     })
 }

@@ -40,6 +40,8 @@ struct State {
     tensor_type: *mut ffi::PyTypeObject,
     /// `subtype_dealloc`, as the interpreter gave it to the first subclass.
     subtype_dealloc: Option<ffi::destructor>,
+    /// The object of a subclass that is being freed.
+    dying: *mut ffi::PyObject,
     free: Vec<*mut Object>,
 }
 
@@ -50,6 +52,7 @@ unsafe impl Sync for Cell {}
 static STATE: Cell = Cell(std::cell::UnsafeCell::new(State {
     tensor_type: null_mut(),
     subtype_dealloc: None,
+    dying: null_mut(),
     free: Vec::new(),
 }));
 
@@ -230,14 +233,23 @@ pub unsafe extern "C" fn dealloc(o: *mut ffi::PyObject) {
 }
 
 /// `tp_dealloc` of subclasses: the object stays if the core still holds the tensor.
+///
+/// `subtype_dealloc` ends by calling the first other `tp_dealloc` among the bases, and begins its
+/// search at the class itself: it comes back here, and goes on to the one of `Tensor`.
 unsafe extern "C" fn subclass_dealloc(o: *mut ffi::PyObject) {
     // SAFETY: as in `dealloc`.
     unsafe {
+        if state().dying == o {
+            dealloc(o);
+            return;
+        }
         if turn_round(o.cast()) {
             return;
         }
         if let Some(original) = state().subtype_dealloc {
+            let outer = std::mem::replace(&mut state().dying, o);
             original(o);
+            state().dying = outer;
         }
     }
 }

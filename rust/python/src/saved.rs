@@ -5,15 +5,17 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use wengert::op::Block;
-use wengert::schema::Type;
+use wengert::schema::{Param, Type};
 use wengert::tape::Node;
-use wengert::{DType, Scalar, Value};
+use wengert::{DType, Scalar, Tensor, Value};
 
 /// A saved value behind a name.
 enum Place {
     /// An input, by its place among those that may be saved.
     Input(usize),
     Output(usize),
+    /// The indices in this argument, and how many inputs come before them.
+    Indices(usize, usize),
     /// An argument that is no tensor, by its place in the signature.
     Argument(usize),
 }
@@ -35,6 +37,10 @@ fn places(n: &Node) -> Vec<(String, Place)> {
                 out.push((p.name.clone(), Place::Input(input)));
             }
             input += 1;
+        } else if p.ty == Type::Indices {
+            let is_input = |p: &&Param| p.ty == Type::Tensor;
+            let first = op.schema.params.iter().filter(is_input).count();
+            out.push((p.name.clone(), Place::Indices(i, first)));
         } else {
             out.push((p.name.clone(), Place::Argument(i)));
         }
@@ -63,6 +69,7 @@ pub fn attribute<'py>(
     let Some((_, place)) = places(n).into_iter().find(|p| p.0 == what) else { return Ok(None) };
     let value = match place {
         Place::Input(i) => py_result(n.saved_input(i))?,
+        Place::Indices(i, first) => py_result(n.saved_indices(i, first))?,
         Place::Output(k) => py_result(n.saved_output(k))?,
         Place::Argument(i) => n.info().and_then(|f| f.args.get(i).cloned()).unwrap_or(Value::None),
     };
@@ -71,8 +78,13 @@ pub fn attribute<'py>(
 
 fn python_value(py: Python<'_>, v: Value) -> PyResult<Bound<'_, PyAny>> {
     match v {
-        Value::None | Value::Tensors(_) | Value::Indices(_) => Ok(py.None().into_bound(py)),
+        Value::None | Value::Tensors(_) => Ok(py.None().into_bound(py)),
         Value::Tensor(t) => Ret(t).into_bound_py_any(py),
+        Value::Indices(list) => {
+            let one = |t: Option<Tensor>| t.map(Ret).into_bound_py_any(py);
+            let items = list.into_iter().map(one).collect::<PyResult<Vec<_>>>()?;
+            Ok(PyTuple::new(py, items)?.into_any())
+        }
         Value::Number(Scalar::Bool(b)) | Value::Bool(b) => b.into_bound_py_any(py),
         Value::Number(Scalar::Int(i)) | Value::Int(i) => i.into_bound_py_any(py),
         Value::Number(Scalar::Float(f)) => f.into_bound_py_any(py),

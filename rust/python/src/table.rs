@@ -4,6 +4,7 @@
 //! Python calls. All entries share one body, which binds the arguments by PyTorch's signature.
 
 use crate::errors::{Raised, slot};
+use crate::number::python_number;
 use crate::object::{known, wrap};
 use crate::parse::{Call, bind};
 use pyo3::ffi;
@@ -17,6 +18,9 @@ use wengert::pointwise;
 use wengert::{Tensor, Value};
 
 type Obj = *mut ffi::PyObject;
+
+/// How the names of functions in `torch.special` begin, as PyTorch's own do.
+const SPECIAL: &str = "special_";
 
 /// How many names of each kind there can be.
 const MAX: usize = 512;
@@ -58,6 +62,10 @@ fn collect() -> Names {
         let forms = op.block.forms();
         let aliases = op.block.aliases().iter().copied();
         for name in std::iter::once(op.schema.name.as_str()).chain(aliases) {
+            if name.starts_with(SPECIAL) {
+                add(&mut all.functions, name, op.id);
+                continue;
+            }
             if forms.has(Forms::FUNCTION) {
                 add(&mut all.functions, name, op.id);
             }
@@ -126,7 +134,7 @@ fn results(id: Id, mut out: Outputs) -> Result<Obj, Raised> {
     if schema.outputs == 1
         && let Some(t) = out.pop()
     {
-        return wrap(t);
+        return if schema.truth { Ok(python_number(t.item()?)) } else { wrap(t) };
     }
     // SAFETY: a new tuple, filled with new references.
     unsafe {
@@ -169,7 +177,7 @@ unsafe fn general(
 }
 
 /// `out=`: the result is copied there.
-fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
+pub fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
     let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
         return Err(wengert::err!(Type, "out must be a Tensor").into());
     };
@@ -290,28 +298,30 @@ fn defs(list: &[Entry], entry: &Rows) -> Vec<ffi::PyMethodDef> {
 }
 
 fn doc(e: &Entry) -> String {
-    e.ops.first().map_or(String::new(), |id| id.block().doc().to_string())
+    // Of several overloads, the one that shows an example explains the name.
+    let docs = || e.ops.iter().map(|id| id.block().doc());
+    docs().find(|d| d.contains(">>>")).or_else(|| docs().next()).unwrap_or_default().to_string()
 }
 
 /// A method definition that lives for ever, as the interpreter wants it.
 pub fn method_def(name: &str, f: ffi::PyCFunctionFastWithKeywords, doc: &str) -> ffi::PyMethodDef {
-    let leak = |s: &str| CString::new(s).unwrap_or_default().into_raw();
-    ffi::PyMethodDef {
-        ml_name: leak(name),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f },
-        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: leak(doc),
-    }
+    let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f };
+    definition(name, call, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, doc)
 }
 
 /// As [`method_def`], for a method without arguments.
-pub fn bare_method_def(name: &str, f: ffi::PyCFunction) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: CString::new(name).unwrap_or_default().into_raw(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: f },
-        ml_flags: ffi::METH_NOARGS,
-        ml_doc: std::ptr::null(),
-    }
+pub fn bare_method_def(name: &str, f: ffi::PyCFunction, doc: &str) -> ffi::PyMethodDef {
+    definition(name, ffi::PyMethodDefPointer { PyCFunction: f }, ffi::METH_NOARGS, doc)
+}
+
+fn definition(
+    name: &str,
+    call: ffi::PyMethodDefPointer,
+    flags: std::ffi::c_int,
+    doc: &str,
+) -> ffi::PyMethodDef {
+    let leak = |s: &str| CString::new(s).unwrap_or_default().into_raw();
+    ffi::PyMethodDef { ml_name: leak(name), ml_meth: call, ml_flags: flags, ml_doc: leak(doc) }
 }
 
 /// The methods of `Tensor` that come from the table.
@@ -321,28 +331,40 @@ pub fn methods() -> Vec<ffi::PyMethodDef> {
     out
 }
 
-/// Adds the functions of the table to the module, those of `nn.functional` to its `_nn`, those of
-/// `linalg` to its `_linalg`.
+/// Adds the functions of the table to the module, those of `nn.functional` to its `_nn`, of `special`
+/// to its `_special`, of `linalg` to its `_linalg`.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    let all = names();
-    let (nn, linalg) = (PyModule::new(m.py(), "_nn")?, PyModule::new(m.py(), "_linalg")?);
-    for (module, list, entries) in
-        [(m, &all.functions, &FUNCTIONS), (&nn, &all.nn, &NN), (&linalg, &all.linalg, &LINALG)]
-    {
-        for def in defs(list, entries) {
-            add_function(module, def)?;
+    let nn = PyModule::new(m.py(), "_nn")?;
+    let special = PyModule::new(m.py(), "_special")?;
+    let linalg = PyModule::new(m.py(), "_linalg")?;
+    for (entry, def) in names().functions.iter().zip(defs(&names().functions, &FUNCTIONS)) {
+        match entry.name.strip_prefix(SPECIAL) {
+            Some(name) => add_as(&special, name, def)?,
+            None => add_as(m, &entry.name, def)?,
         }
     }
-    m.add("_nn", nn)?;
-    m.add("_linalg", linalg)
+    for def in defs(&names().nn, &NN) {
+        add_function(&nn, def)?;
+    }
+    for def in defs(&names().linalg, &LINALG) {
+        add_function(&linalg, def)?;
+    }
+    m.add("_special", special)?;
+    m.add("_linalg", linalg)?;
+    m.add("_nn", nn)
 }
 
 /// Adds one C function to a module.
 pub fn add_function(m: &Bound<'_, PyModule>, def: ffi::PyMethodDef) -> PyResult<()> {
+    // SAFETY: the name is a C string that lives for ever.
+    let name = unsafe { std::ffi::CStr::from_ptr(def.ml_name) }.to_string_lossy().into_owned();
+    add_as(m, &name, def)
+}
+
+fn add_as(m: &Bound<'_, PyModule>, name: &str, def: ffi::PyMethodDef) -> PyResult<()> {
     let def = Box::leak(Box::new(def));
     // SAFETY: the definition lives for ever; the interpreter returns a new reference.
     unsafe {
-        let name = std::ffi::CStr::from_ptr(def.ml_name).to_string_lossy().into_owned();
         let f = ffi::PyCFunction_NewEx(def, null_mut(), null_mut());
         m.add(name, Bound::from_owned_ptr_or_err(m.py(), f)?)
     }
@@ -363,7 +385,9 @@ pub fn _op_table() -> Vec<(String, String, String, String)> {
         for e in list {
             for id in &e.ops {
                 let b = id.block();
-                out.push((kind.into(), e.name.clone(), b.schema().into(), b.doc().into()));
+                let special = e.name.strip_prefix(SPECIAL).map(|name| ("special", name));
+                let (kind, name) = special.unwrap_or((kind, &e.name));
+                out.push((kind.into(), name.into(), b.schema().into(), b.doc().into()));
             }
         }
     }

@@ -5,12 +5,17 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 
 /// How many threads share the work on large tensors.
+///
+/// >>> torch.get_num_threads() >= 1
+/// True
 #[pyfunction]
 pub fn get_num_threads() -> usize {
     wengert::num_threads()
 }
 
-/// Sets how many threads share the work on large tensors.
+/// Sets how many threads share the work on large tensors. Raises RuntimeError for less than one.
+///
+/// >>> torch.set_num_threads(torch.get_num_threads())
 #[pyfunction]
 pub fn set_num_threads(int: &Bound<'_, PyAny>) -> PyResult<()> {
     let number = int.extract::<i64>().ok().filter(|_| !int.is_instance_of::<PyBool>());

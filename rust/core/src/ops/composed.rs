@@ -3,6 +3,7 @@
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured};
 use crate::ops::Id;
+use crate::ops::reduce::all_true;
 use crate::pointwise::{self, Operand, binary};
 use crate::promote::{Promotion, default_dtype};
 use crate::value::Args;
@@ -70,7 +71,7 @@ pub(crate) const DIV_MODE: Structured = Structured {
 
 pub(crate) const ROUND_DECIMALS: Structured = Structured {
     schema: "round.decimals(Tensor self, *, int decimals) -> Tensor",
-    aliases: &[],
+    aliases: &["special_round"],
     doc: "Rounded to so many decimals; halves go to the even digit.\n\n>>> torch.round(torch.tensor([0.1234567]), decimals=3)\ntensor([0.1230])",
     forms: Forms::ALL,
     forward: |a| {
@@ -133,8 +134,7 @@ pub(crate) const MASKED_FILL: Structured = Structured {
     forward: |a| {
         let (t, mask) = (a.tensor(0)?, a.tensor(1)?);
         check_mask(mask)?;
-        let value =
-            Tensor::full(&[], pointwise::special::fitting(a.number(2)?, t.dtype())?, t.dtype())?;
+        let value = Tensor::full(&[], a.number(2)?.fitted(t.dtype())?, t.dtype())?;
         Ok(smallvec![pointwise::call(Id::WHERE, &[mask.into(), (&value).into(), t.into()])?])
     },
     vjp: Vjp::Many(|| vec![X::Lit(0.0).when_else(X::In(1), X::Grad(0)), X::None]),
@@ -152,7 +152,7 @@ fn filled(a: &Args) -> Result<Outputs> {
             v.ndim()
         ),
         Value::Tensor(v) => pointwise::copy(v, &out)?,
-        _ => out.fill_raw(pointwise::special::fitting(a.number(1)?, t.dtype())?)?,
+        _ => out.fill_raw(a.number(1)?.fitted(t.dtype())?)?,
     }
     out.reset_version();
     Ok(smallvec![out])
@@ -319,4 +319,83 @@ pub(crate) const ISCLOSE: Structured = Structured {
     },
     vjp: Vjp::None,
     node: "IscloseBackward0",
+};
+
+pub(crate) const ALLCLOSE: Structured = Structured {
+    schema: "allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool",
+    doc: "True if `isclose` holds everywhere.\n\n>>> torch.allclose(torch.tensor([1., 2.]), torch.tensor([1., 2.1]))\nFalse",
+    forward: |a| {
+        let close = (ISCLOSE.forward)(a)?;
+        Ok(smallvec![Tensor::full(&[], all_true(&close[0])?.into(), DType::Bool)?])
+    },
+    ..ISCLOSE
+};
+
+pub(crate) const EQUAL: Structured = Structured {
+    schema: "equal(Tensor self, Tensor other) -> bool",
+    aliases: &[],
+    doc: "True if both have the same shape and the same elements.\n\n>>> torch.equal(torch.ones(2), torch.ones(2))\nTrue",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let (x, y) = (a.tensor(0)?, a.tensor(1)?);
+        let same = x.shape() == y.shape() && all_true(&binary(Id::EQ, x, y)?)?;
+        Ok(smallvec![Tensor::full(&[], same.into(), DType::Bool)?])
+    },
+    vjp: Vjp::None,
+    node: "",
+};
+
+pub(crate) const POSITIVE: Structured = Structured {
+    schema: "positive(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "The tensor itself. Not for bool.\n\n>>> torch.positive(torch.tensor([-1., 2.]))\ntensor([-1.,  2.])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let t = a.tensor(0)?;
+        if t.dtype() == DType::Bool {
+            bail!(Runtime, "The `+` operator, on a bool tensor is not supported.");
+        }
+        Ok(smallvec![t.clone()])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+/// A power in double precision.
+fn float_power(a: &Args, id: Id) -> Result<Outputs> {
+    let double = |v: &Value| match v {
+        Value::Tensor(t) => Ok(Value::Tensor(t.to(DType::F64)?)),
+        _ => Ok::<_, crate::Error>(Value::Number(Scalar::Float(number_of(v)?))),
+    };
+    with(id, &[&double(a.get(0))?, &double(a.get(1))?])
+}
+
+fn number_of(v: &Value) -> Result<f64> {
+    match Operand::from_value(v)? {
+        Operand::Number(n) => Ok(n.to_f64()),
+        Operand::Tensor(_) => bail!(Type, "expected a number"),
+    }
+}
+
+pub(crate) const FLOAT_POWER: Structured = Structured {
+    schema: "float_power(Tensor self, Tensor exponent) -> Tensor",
+    aliases: &[],
+    doc: "Each element raised to the matching exponent, in double precision.\n\n>>> torch.float_power(torch.tensor([1, 2]), torch.tensor([3, -1]))\ntensor([1.0000, 0.5000], dtype=torch.float64)",
+    forms: Forms::ALL,
+    forward: |a| float_power(&a, Id::POW),
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const FLOAT_POWER_BASE: Structured = Structured {
+    schema: "float_power.Scalar(Scalar self, Tensor exponent) -> Tensor",
+    forms: Forms::FUNCTION,
+    forward: |a| float_power(&a, Id::POW_BASE),
+    ..FLOAT_POWER
+};
+
+pub(crate) const FLOAT_POWER_NUMBER: Structured = Structured {
+    schema: "float_power.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
+    forward: |a| float_power(&a, Id::POW_NUMBER),
+    ..FLOAT_POWER
 };

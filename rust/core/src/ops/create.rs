@@ -1,6 +1,5 @@
 //! Fresh tensors from numbers, and numbers from tensors.
 
-use crate::promote::default_dtype;
 use crate::shape::{Layout, broadcast, check_output, contiguous_strides};
 use crate::tensor::checked_bytes;
 use crate::{DType, Result, Scalar, Storage, Tensor, bail, lazy, pointwise};
@@ -41,6 +40,20 @@ impl Tensor {
             std::ptr::copy_nonoverlapping(values.as_ptr(), t.ready_ptr().cast(), values.len())
         };
         t
+    }
+
+    /// A tensor with a copy of the bytes of its elements.
+    ///
+    /// # Errors
+    /// ValueError if the layout is not row-major, or the number of bytes is another.
+    pub fn from_bytes(layout: Layout, dtype: DType, bytes: &[u8]) -> Result<Tensor> {
+        let t = Tensor::empty(&layout.shape, dtype)?;
+        if bytes.len() != t.numel() * dtype.size() || *t.layout() != layout {
+            bail!(Value, "expected {} bytes, got {}", t.numel() * dtype.size(), bytes.len());
+        }
+        // SAFETY: fresh memory of as many bytes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), t.ready_ptr(), bytes.len()) };
+        Ok(t)
     }
 
     /// The elements in row-major order.
@@ -106,76 +119,6 @@ impl Tensor {
             f(unsafe { self.read(at) });
         }
         Ok(())
-    }
-
-    /// `count` numbers, the first `start`, `step` apart.
-    ///
-    /// # Errors
-    /// RuntimeError for a step of 0 or bounds that contradict it.
-    pub fn arange(
-        start: Scalar,
-        end: Scalar,
-        step: Scalar,
-        dtype: Option<DType>,
-    ) -> Result<Tensor> {
-        let ints = [start, end, step].iter().all(|s| !matches!(s, Scalar::Float(_)));
-        let dtype = dtype.unwrap_or(if ints { DType::I64 } else { default_dtype() });
-        let (s, e, d) = (start.to_f64(), end.to_f64(), step.to_f64());
-        if d == 0.0 {
-            bail!(Runtime, "step must be nonzero");
-        }
-        if !(s.is_finite() && e.is_finite()) {
-            bail!(Runtime, "unsupported range: {s} -> {e}");
-        }
-        if (d > 0.0 && s > e) || (d < 0.0 && s < e) {
-            bail!(Runtime, "upper bound and lower bound inconsistent with step sign");
-        }
-        let count = if ints && dtype.is_int() {
-            let (s, e, d) = (start.to_i64(), end.to_i64(), step.to_i64());
-            (e - s + d - d.signum()) / d
-        } else {
-            ((e - s) / d).ceil() as i64
-        };
-        let whole = dtype.is_int() && ints;
-        Tensor::build(count as usize, dtype, |i| {
-            if whole {
-                Scalar::Int(start.to_i64().wrapping_add(step.to_i64().wrapping_mul(i as i64)))
-            } else {
-                Scalar::Float(s + d * i as f64)
-            }
-        })
-    }
-
-    /// `steps` numbers from `start` to `end`, both included, evenly spaced.
-    ///
-    /// # Errors
-    /// RuntimeError for a negative number of steps.
-    pub fn linspace(start: f64, end: f64, steps: i64, dtype: DType) -> Result<Tensor> {
-        if steps < 0 {
-            bail!(Runtime, "number of steps must be non-negative");
-        }
-        let n = steps as usize;
-        if dtype == DType::F32 {
-            // Each half is counted from its end, in float32, as PyTorch does.
-            let (s, e) = (start as f32, end as f32);
-            let step = if n > 1 { (e - s) / (n - 1) as f32 } else { 0.0 };
-            return Tensor::build(n, dtype, |i| {
-                let v = if i < n / 2 || n == 1 {
-                    s + step * i as f32
-                } else {
-                    e - step * (n - 1 - i) as f32
-                };
-                Scalar::Float(v as f64)
-            });
-        }
-        let step = if n > 1 { (end - start) / (n - 1) as f64 } else { 0.0 };
-        Tensor::build(n, dtype, |i| {
-            Scalar::Float(if i < n / 2 || n == 1 {
-                start + step * i as f64
-            } else {
-                end - step * (n - 1 - i) as f64
-            })
-        })
     }
 
     /// Ones on the diagonal, zeros elsewhere.

@@ -5,7 +5,7 @@ use crate::op::{Forms, Outputs, Structured, call1};
 use crate::ops::Id;
 use crate::pointwise::{self, Operand};
 use crate::value::Args;
-use crate::{Result, Scalar, bail};
+use crate::{DType, Result, Scalar, bail};
 use smallvec::smallvec;
 
 /// Runs `id` on the input and `numbers`, in place if argument `at` says so.
@@ -178,11 +178,18 @@ pub(crate) const SOFTSHRINK_NN: Structured = Structured {
     doc: "`x` moved toward zero by `lambd`, and zero within.\n\n>>> torch.nn.functional.softshrink(torch.tensor([-1., 0.2]))\ntensor([-0.5000,  0.0000])",
     forms: Forms::NN,
     forward: |a| {
-        let lambd = a.number(1)?;
+        let (dtype, lambd) = (a.tensor(0)?.dtype(), a.number(1)?);
         if lambd.to_f64() < 0.0 {
+            let most = match dtype {
+                DType::F16 => "65504",
+                DType::BF16 => "3.38953e+38",
+                DType::F32 => "3.40282e+38",
+                _ => "1.79769e+308",
+            };
             bail!(
                 Runtime,
-                "lambda must be greater or equal to 0, but found to be {}.",
+                "lambda must be in range [0, {most}] for input dtype {}, but found {}",
+                dtype.scalar_name(),
                 lambd.to_f64()
             );
         }

@@ -257,7 +257,7 @@ fn lowest(dtype: DType) -> f64 {
 pub(crate) const LOGCUMSUMEXP: Structured = Structured {
     schema: "logcumsumexp(Tensor self, int dim) -> Tensor",
     aliases: &[],
-    doc: "`log(cumsum(exp(x)))` along a dimension, without overflow.\n\n>>> torch.logcumsumexp(torch.tensor([1000., 1000.]), 0)\ntensor([1000.0000, 1000.6931])",
+    doc: "`log(cumsum(exp(x)))` along a dimension, without overflow.\n\n>>> torch.logcumsumexp(torch.tensor([1000., 1000.]), 0)\ntensor([1000.0000, 1000.6932])",
     forms: Forms::BOTH,
     forward: |a| {
         let (t, dim) = (a.tensor(0)?, a.int(1)?);

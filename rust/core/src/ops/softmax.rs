@@ -66,7 +66,7 @@ fn converted(id: Id, a: Args, dtype_at: usize) -> Result<Outputs> {
 
 pub(crate) const SOFTMAX: Structured = Structured {
     schema: "softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-    aliases: &[],
+    aliases: &["special_softmax"],
     doc: "Exponentials along a dimension, scaled to sum to 1.\n\n>>> torch.softmax(torch.tensor([0., 0.]), 0)\ntensor([0.5000, 0.5000])",
     forms: Forms::BOTH,
     forward: |a| converted(Id::SOFTMAX_ROWS, a, 2),
@@ -86,7 +86,7 @@ pub(crate) const SOFTMAX_NN: Structured = Structured {
 
 pub(crate) const LOG_SOFTMAX: Structured = Structured {
     schema: "log_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor",
-    aliases: &[],
+    aliases: &["special_log_softmax"],
     doc: "Logarithm of the softmax along a dimension.\n\n>>> torch.log_softmax(torch.tensor([0., 0.]), 0)\ntensor([-0.6931, -0.6931])",
     forms: Forms::BOTH,
     forward: |a| converted(Id::LOG_SOFTMAX_ROWS, a, 2),

@@ -90,9 +90,9 @@ pub(super) fn number_fast(
     args: &[Operand],
     n: Scalar,
 ) -> Result<Option<Tensor>> {
-    let special = matches!(p.dtype, Rule::Truth | Rule::Mask)
-        || (p.dtype == Rule::PromoteNoBool && matches!(n, Scalar::Bool(_)));
-    if !plain_floats(a) || a.numel() > MOST || special {
+    let odd = matches!(p.dtype, Rule::Truth | Rule::Mask)
+        || (matches!(n, Scalar::Bool(_)) && p.dtype == Rule::PromoteNoBool);
+    if !plain_floats(a) || a.numel() > MOST || odd {
         return Ok(None);
     }
     if let Some((run, args)) = special::cheaper(id, args, a.dtype()) {

@@ -1,8 +1,8 @@
 //! What PyTorch does differently for some operations, depending on the numbers they are given.
 
 use super::Operand;
-use crate::op::{Id, Rule};
-use crate::{DType, Result, Scalar, bail, ops};
+use crate::op::{Id, Pointwise, Rule};
+use crate::{DType, Result, Scalar, Tensor, bail, ops};
 use smallvec::{SmallVec, smallvec};
 
 /// Integer division, which must not meet a zero.
@@ -20,71 +20,106 @@ pub(super) fn divides(id: Id) -> bool {
     .contains(&id)
 }
 
-/// PyTorch's refusals of operands by their dtypes.
+/// PyTorch's refusals of operands by their dtypes, and of numbers that a tensor cannot hold.
 #[inline]
-pub(super) fn check_operands(id: Id, rule: Rule, args: &[Operand]) -> Result<()> {
-    match rule {
-        Rule::PromoteNoBool => no_bools(args),
-        Rule::Mask if id == Id::WHERE => match args[0].tensor().map(|t| t.dtype()) {
-            None | Some(DType::Bool | DType::U8) => Ok(()),
-            Some(d) => bail!(
-                Runtime,
-                "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
-                d.scalar_name()
-            ),
-        },
+pub(super) fn check_operands(id: Id, p: &Pointwise, args: &[Operand]) -> Result<()> {
+    match (p.dtype, args) {
+        (Rule::PromoteNoBool | Rule::Alpha, _) => check_bool(id, p, args),
+        (Rule::Mask, [Operand::Tensor(mask), ..]) if id == Id::WHERE => check_condition(mask),
+        (Rule::First, [Operand::Tensor(t), Operand::Number(n)]) if id == Id::FILL_IN_PLACE => {
+            n.fitted(t.dtype()).map(drop)
+        }
         _ => Ok(()),
     }
 }
 
-/// `-` is not for truth values.
-fn no_bools(args: &[Operand]) -> Result<()> {
-    let is_bool = |a: &Operand| match a {
-        Operand::Tensor(t) => t.dtype() == DType::Bool,
-        Operand::Number(n) => matches!(n, Scalar::Bool(_)),
-    };
-    match args {
-        [a] if is_bool(a) => bail!(
+/// PyTorch's refusal of conditions that are neither bool nor, as long ago, uint8.
+fn check_condition(mask: &Tensor) -> Result<()> {
+    if !matches!(mask.dtype(), DType::Bool | DType::U8) {
+        bail!(
+            Runtime,
+            "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
+            mask.dtype().scalar_name()
+        );
+    }
+    Ok(())
+}
+
+/// PyTorch's refusals of bool arguments by operations that have no kernel for bool.
+fn check_bool(id: Id, p: &Pointwise, args: &[Operand]) -> Result<()> {
+    if p.forward.get(DType::Bool).is_some() {
+        return Ok(());
+    }
+    let bools = args.iter().take(2).filter(|a| a.is_bool()).count();
+    match (bools, id) {
+        (0, _) => Ok(()),
+        (_, Id::NEG) => bail!(
             Runtime,
             "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
         ),
-        [a, b, ..] if is_bool(a) && is_bool(b) => bail!(
+        (1, _) => bail!(
+            Runtime,
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        ),
+        _ => bail!(
             Runtime,
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
         ),
-        [a, b, ..] if is_bool(a) || is_bool(b) => bail!(
+    }
+}
+
+/// PyTorch's refusals of factors that a result of dtype `promoted` cannot hold.
+pub(super) fn check_alpha(alpha: Scalar, promoted: DType) -> Result<()> {
+    match alpha {
+        Scalar::Bool(_) if promoted != DType::Bool => {
+            bail!(Runtime, "Boolean alpha only supported for Boolean results.")
+        }
+        Scalar::Float(_) if !promoted.is_differentiable() => bail!(
             Runtime,
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+            "For integral input tensors, argument alpha must not be a floating point number."
         ),
         _ => Ok(()),
     }
 }
 
-/// PyTorch's refusals of arguments by their values.
-pub(super) fn check_values(
-    id: Id,
-    args: &[Operand],
-    compute: DType,
-    shape: &[usize],
-) -> Result<()> {
-    if id == Id::FILL_IN_PLACE
-        && let [Operand::Tensor(t), Operand::Number(n)] = args
-    {
-        fitting(*n, t.dtype())?;
+/// The dtype of the tensor that an in-place operation cannot write to, as its error names it.
+pub(crate) fn target_name(id: Id, dtype: DType) -> &'static str {
+    match id {
+        Id::CLAMP_NUMBERS | Id::CLAMP_MIN | Id::CLAMP_MAX => dtype.cpp_name(),
+        _ => dtype.scalar_name(),
     }
-    if !compute.is_int() {
-        return Ok(());
+}
+
+/// PyTorch's refusal to write a power in double precision to a tensor of another dtype.
+pub(crate) fn check_target(id: Id, target: DType, result: DType) -> Result<()> {
+    let powers = [Id::FLOAT_POWER, Id::FLOAT_POWER_NUMBER];
+    if powers.contains(&id) && target != result {
+        bail!(
+            Runtime,
+            "the base given to float_power_ has dtype {} but the operation's result requires dtype {}",
+            target.scalar_name(),
+            result.scalar_name()
+        );
     }
+    Ok(())
+}
+
+/// PyTorch's refusal to divide integers by zero.
+pub(super) fn check_integers(id: Id, args: &[Operand], shape: &[usize]) -> Result<()> {
     if divides(id) && !shape.contains(&0) && has_zero(&args[1])? {
         bail!(Runtime, "ZeroDivisionError");
     }
-    if id == Id::POW_NUMBER
-        && let Some(Operand::Number(e)) = args.get(1)
-        && e.to_i64() < 0
-    {
-        bail!(Runtime, "Integers to negative integer powers are not allowed.");
-    }
     Ok(())
+}
+
+/// PyTorch's refusal of negative powers of integers.
+pub(super) fn check_exponent(args: &[Operand]) -> Result<()> {
+    match args.get(1) {
+        Some(Operand::Number(e)) if e.to_i64() < 0 => {
+            bail!(Runtime, "Integers to negative integer powers are not allowed.")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn has_zero(divisor: &Operand) -> Result<bool> {
@@ -94,12 +129,19 @@ fn has_zero(divisor: &Operand) -> Result<bool> {
     }
 }
 
-/// The overload for a number, where its node differs from that for a tensor.
+/// The overload for a number or for a tensor, where their nodes differ.
 #[inline]
 pub(super) fn overload(id: Id, args: &[Operand]) -> Id {
-    match (id, args) {
-        (Id::REMAINDER, [_, Operand::Number(_)]) => Id::REMAINDER_NUMBER,
-        (Id::FMOD, [_, Operand::Number(_)]) => Id::FMOD_NUMBER,
+    let number = matches!(args.get(1), Some(Operand::Number(_)));
+    match id {
+        Id::REMAINDER if number => Id::REMAINDER_NUMBER,
+        Id::FMOD if number => Id::FMOD_NUMBER,
+        Id::EQ if !number => Id::EQ_TENSOR,
+        Id::NE if !number => Id::NE_TENSOR,
+        Id::LT if !number => Id::LT_TENSOR,
+        Id::LE if !number => Id::LE_TENSOR,
+        Id::GT if !number => Id::GT_TENSOR,
+        Id::GE if !number => Id::GE_TENSOR,
         _ => id,
     }
 }
@@ -132,6 +174,9 @@ pub(super) fn cheaper<'a>(
 
 /// How PyTorch names the kernel of an operation in `"..." not implemented for '...'`.
 pub(super) fn kernel_label(id: Id) -> &'static str {
+    if id == Id::CLAMP_TENSOR {
+        return "clamp_cpu";
+    }
     match id.name().trim_start_matches('_') {
         "floor_divide" | "div_floor" => "div_floor_cpu",
         "div_trunc" => "div_trunc_cpu",
@@ -153,8 +198,8 @@ pub(super) fn kernel_label(id: Id) -> &'static str {
         "bitwise_left_shift" => "lshift_cpu",
         "bitwise_right_shift" => "rshift_cpu",
         "clamp" => "clamp_scalar_cpu",
-        "clamp_min" => "clamp_min_scalar_cpu",
-        "clamp_max" => "clamp_max_scalar_cpu",
+        "clamp_min" | "clamp_low" => "clamp_min_scalar_cpu",
+        "clamp_max" | "clamp_high" => "clamp_max_scalar_cpu",
         "gelu" | "gelu_tanh" => "GeluKernelImpl",
         "silu" => "silu_cpu",
         "softplus" => "softplus_cpu",
@@ -169,34 +214,4 @@ pub(super) fn kernel_label(id: Id) -> &'static str {
         "lerp" => "lerp_kernel_scalar",
         name => name,
     }
-}
-
-/// The value as PyTorch writes it into a tensor of `dtype`.
-pub(crate) fn fitting(value: Scalar, dtype: DType) -> Result<Scalar> {
-    let v = value.to_f64();
-    if dtype == DType::F32 && v.is_finite() && v.abs() > f32::MAX as f64 {
-        bail!(Runtime, "value cannot be converted to type float without overflow");
-    }
-    if !dtype.is_int() {
-        return Ok(value);
-    }
-    let (bits, signed) = (8 * dtype.size() as i32, dtype.is_signed());
-    let (low, high) = match signed {
-        true => (-2f64.powi(bits - 1), 2f64.powi(bits - 1)),
-        false => (-2f64.powi(bits), 2f64.powi(bits)),
-    };
-    if v.is_nan() || v.trunc() < low || v.trunc() >= high {
-        bail!(
-            Runtime,
-            "value cannot be converted to type {} without overflow",
-            match dtype {
-                DType::U8 => "uint8_t",
-                DType::I8 => "int8_t",
-                DType::I16 => "int16_t",
-                DType::I32 => "int",
-                _ => "int64_t",
-            }
-        );
-    }
-    Ok(Scalar::Int(value.to_i64()))
 }

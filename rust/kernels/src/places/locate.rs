@@ -69,35 +69,50 @@ impl<T> Out<T> {
     }
 }
 
-/// Adds to each offset what the indices say, in row-major order of `shape`.
+/// Elements that are worked on at a time: they stay in the first cache.
+const CHUNK: usize = 2048;
+
+/// Writes down the offset that the indices say, plus that of a tensor with the strides `base` (none
+/// if empty), for each place of `shape` in row-major order.
 ///
 /// # Errors
 /// The first index out of range, by place; then nothing may be done with the offsets.
 ///
 /// # Safety
-/// The strides of each index reach memory that can be read, for all of `shape`, which has as many
-/// places as there are offsets.
+/// The strides of each index reach memory that can be read, for all of `shape`; `offsets` has room
+/// for as many as it has places.
 pub unsafe fn locate(
     shape: &[usize],
     indices: &[Index],
-    offsets: &mut [isize],
+    base: &[isize],
+    offsets: *mut isize,
 ) -> Result<(), Outside> {
     let worst = Mutex::new(None::<Outside>);
-    let out = Out(offsets.as_mut_ptr());
+    let out = Out(offsets);
     // Pointers, as seen by threads that only read.
     let shared = Shared(indices);
-    threads::for_ranges(offsets.len(), SHARE, &|range| {
-        // SAFETY: ranges are disjoint.
-        let part = unsafe { out.part(range.clone()) };
-        for k in 0..shared.get().len() {
-            // SAFETY: the caller's.
-            let bad = unsafe { add(shape, &shared.get()[k], range.clone(), part) };
-            let bad = bad.map(|(place, value)| Outside { index: k, place, value });
-            let mut worst = worst.lock().unwrap_or_else(|e| e.into_inner());
-            if let Some(b) = bad
-                && worst.is_none_or(|w| (b.place, b.index) < (w.place, w.index))
-            {
-                *worst = bad;
+    threads::for_ranges(shape.iter().product(), SHARE, &|range| {
+        for start in range.clone().step_by(CHUNK) {
+            let chunk = start..range.end.min(start + CHUNK);
+            // SAFETY: ranges are disjoint, and inside by the caller's promise; all-zero bytes are
+            // numbers.
+            let part = unsafe {
+                out.0.add(start).write_bytes(0, chunk.len());
+                out.part(chunk.clone())
+            };
+            if !base.is_empty() {
+                ramp(shape, base, chunk.clone(), part);
+            }
+            for (k, index) in shared.get().iter().enumerate() {
+                // SAFETY: the caller's.
+                let Some((place, value)) = (unsafe { add(shape, index, chunk.clone(), part) })
+                else {
+                    continue;
+                };
+                let mut worst = worst.lock().unwrap_or_else(|e| e.into_inner());
+                if worst.is_none_or(|w| (place, k) < (w.place, w.index)) {
+                    *worst = Some(Outside { index: k, place, value });
+                }
             }
         }
     });
@@ -145,24 +160,19 @@ unsafe fn add(
     bad
 }
 
-/// Adds to each offset where a tensor of this layout has its element, in row-major order.
-pub fn ramp(shape: &[usize], strides: &[isize], offsets: &mut [isize]) {
-    let out = Out(offsets.as_mut_ptr());
-    threads::for_ranges(offsets.len(), SHARE, &|range| {
-        let start = range.start;
-        // SAFETY: ranges are disjoint.
-        let part = unsafe { out.part(range.clone()) };
-        runs(shape, strides, range, |first, offset, n, stride| {
-            let out = &mut part[first - start..first - start + n];
-            for (j, o) in out.iter_mut().enumerate() {
-                *o += offset + j as isize * stride;
-            }
-        });
+/// Adds to each offset where a tensor with these strides has its element.
+fn ramp(shape: &[usize], strides: &[isize], range: Range<usize>, part: &mut [isize]) {
+    let start = range.start;
+    runs(shape, strides, range, |first, offset, n, stride| {
+        let out = &mut part[first - start..first - start + n];
+        for (j, o) in out.iter_mut().enumerate() {
+            *o += offset + j as isize * stride;
+        }
     });
 }
 
 /// How many of the bytes are not zero.
-fn trues(mask: &[u8]) -> usize {
+fn count_trues(mask: &[u8]) -> usize {
     // Sums of 255 fit a byte, so the inner loop stays in bytes.
     mask.chunks(255).map(|c| c.iter().map(|&m| (m != 0) as u8).sum::<u8>() as usize).sum()
 }
@@ -170,90 +180,98 @@ fn trues(mask: &[u8]) -> usize {
 /// Bytes of a mask that one task looks at.
 const BLOCK: usize = 1 << 15;
 
-/// Calls `f(bytes, items)` for each block of the mask: its bytes, and which of all trues are its own.
-/// The number of trues is told to `make` before.
-fn by_block<M: Sync>(
-    mask: &[u8],
-    make: impl FnOnce(usize) -> M,
-    f: impl Fn(&M, Range<usize>, Range<usize>) + Sync,
-) -> M {
-    let blocks = mask.len().div_ceil(BLOCK);
-    let range = |b: usize| b * BLOCK..mask.len().min((b + 1) * BLOCK);
-    let mut starts = vec![0usize; blocks + 1];
-    let out = Out(starts.as_mut_ptr());
-    threads::parallel_for(blocks, &|b| {
-        // SAFETY: each task has a place of its own.
-        let count = unsafe { out.part(b + 1..b + 2) };
-        count[0] = trues(&mask[range(b)]);
-    });
-    for b in 0..blocks {
-        starts[b + 1] += starts[b];
-    }
-    let made = make(starts[blocks]);
-    threads::parallel_for(blocks, &|b| f(&made, range(b), starts[b]..starts[b + 1]));
-    made
-}
-
-/// Calls `f` with the position of each byte that is not zero.
+/// Writes `value(j)` for each byte number j that is not zero; returns how many were written.
+///
+/// Whether a byte counts moves the end of what is written, and is no branch: masks are as good as
+/// random.
 #[inline(always)]
-fn each_true(mask: &[u8], mut f: impl FnMut(usize)) {
+fn compress<T>(mask: &[u8], out: &mut [T], value: impl Fn(usize) -> T) -> usize {
+    let mut k = 0;
     for (w, word) in mask.chunks(8).enumerate() {
-        if let Ok(bytes) = <[u8; 8]>::try_from(word)
-            && u64::from_le_bytes(bytes) == 0
-        {
+        if word.try_into().is_ok_and(|bytes| u64::from_ne_bytes(bytes) == 0) {
             continue;
         }
-        for (k, &m) in word.iter().enumerate() {
-            if m != 0 {
-                f(w * 8 + k);
+        for (j, &m) in word.iter().enumerate() {
+            if let Some(place) = out.get_mut(k) {
+                *place = value(w * 8 + j);
             }
+            k += (m != 0) as usize;
         }
     }
+    k
 }
 
-/// Offsets of the elements where a row-major mask is true, in a tensor with these strides.
-pub fn true_offsets(mask: &[u8], shape: &[usize], strides: &[isize]) -> Vec<isize> {
-    let mut found = Vec::new();
-    let make = |n| {
-        found.resize(n, 0);
-        Out(found.as_mut_ptr())
-    };
-    by_block(mask, make, |out: &Out<isize>, range, items| {
-        // SAFETY: the items of a block are its own.
-        let (out, mut k) = (unsafe { out.part(items) }, 0);
-        runs(shape, strides, range, |first, offset, n, step| {
-            each_true(&mask[first..first + n], |j| {
-                out[k] = offset + j as isize * step;
-                k += 1;
+/// The elements of a row-major mask that are not zero, counted block by block.
+pub struct Trues<'a> {
+    mask: &'a [u8],
+    /// How many there are before each block, and in all.
+    starts: Vec<usize>,
+}
+
+impl<'a> Trues<'a> {
+    pub fn of(mask: &'a [u8]) -> Trues<'a> {
+        let blocks = mask.len().div_ceil(BLOCK);
+        let mut trues = Trues { mask, starts: vec![0; blocks + 1] };
+        let mut starts = vec![0; blocks + 1];
+        let out = Out(starts.as_mut_ptr());
+        threads::parallel_for(blocks, &|b| {
+            // SAFETY: each task has a place of its own.
+            let count = unsafe { out.part(b + 1..b + 2) };
+            count[0] = count_trues(&mask[trues.block(b)]);
+        });
+        for b in 0..blocks {
+            starts[b + 1] += starts[b];
+        }
+        trues.starts = starts;
+        trues
+    }
+
+    pub fn count(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    fn block(&self, b: usize) -> Range<usize> {
+        b * BLOCK..self.mask.len().min((b + 1) * BLOCK)
+    }
+
+    /// Writes their offsets in a tensor with these strides; `shape` is that of the mask.
+    ///
+    /// # Safety
+    /// `out` has room for all of them.
+    pub unsafe fn offsets(&self, shape: &[usize], strides: &[isize], out: *mut isize) {
+        let out = Out(out);
+        threads::parallel_for(self.starts.len() - 1, &|b| {
+            // SAFETY: the items of a block are its own; they are only written.
+            let (out, mut k) = (unsafe { out.part(self.starts[b]..self.starts[b + 1]) }, 0);
+            runs(shape, strides, self.block(b), |first, offset, n, step| {
+                let mask = &self.mask[first..first + n];
+                k += compress(mask, &mut out[k..], |j| offset + j as isize * step);
             });
         });
-    });
-    found
-}
+    }
 
-/// Indices of the elements where a row-major mask of at least one dimension is true: those along
-/// the first dimension, then those along the second, and so on.
-pub fn true_places(mask: &[u8], shape: &[usize]) -> Vec<i64> {
-    let (dims, mut found) = (shape.len(), Vec::new());
-    let zeros = vec![0; dims];
-    let make = |n| {
-        found.resize(n * dims, 0i64);
-        (Out(found.as_mut_ptr()), n)
-    };
-    by_block(mask, make, |(out, n), range, items| {
-        for d in 0..dims {
-            // SAFETY: the items of a block are its own, in each column.
-            let column = unsafe { out.part(d * n + items.start..d * n + items.end) };
-            let inside: usize = shape[d + 1..].iter().product();
-            let mut k = 0;
-            runs(shape, &zeros, range.clone(), |first, _, n, _| {
-                let start = first / inside % shape[d];
-                each_true(&mask[first..first + n], |j| {
-                    column[k] = if d + 1 == dims { start + j } else { start } as i64;
-                    k += 1;
+    /// Writes their indices along the first dimension, then those along the second, and so on;
+    /// `shape` is that of the mask, which is not 0-d.
+    ///
+    /// # Safety
+    /// `out` has room for all of them.
+    pub unsafe fn places(&self, shape: &[usize], out: *mut i64) {
+        let (dims, total, out) = (shape.len(), self.count(), Out(out));
+        let zeros = vec![0; dims];
+        threads::parallel_for(self.starts.len() - 1, &|b| {
+            for d in 0..dims {
+                let start = d * total;
+                // SAFETY: the items of a block are its own, in each column; they are only written.
+                let column =
+                    unsafe { out.part(start + self.starts[b]..start + self.starts[b + 1]) };
+                let inside: usize = shape[d + 1..].iter().product();
+                let mut k = 0;
+                runs(shape, &zeros, self.block(b), |first, _, n, _| {
+                    let (mask, at) = (&self.mask[first..first + n], first / inside % shape[d]);
+                    let step = (d + 1 == dims) as usize;
+                    k += compress(mask, &mut column[k..], |j| (at + j * step) as i64);
                 });
-            });
-        }
-    });
-    found
+            }
+        });
+    }
 }

@@ -66,11 +66,11 @@ fn indices_are_checked_and_counted_from_the_end() {
     let mut offsets = [0; 3];
     let both = [index(&i, 3, 10), index(&j, 6, 1)];
     // SAFETY: both have three elements.
-    assert_eq!(unsafe { locate(&[3], &both, &mut offsets) }, Ok(()));
+    assert_eq!(unsafe { locate(&[3], &both, &[], offsets.as_mut_ptr()) }, Ok(()));
     assert_eq!(offsets, [1, 25, 22]);
     let narrow = [index(&i, 3, 10), index(&j, 3, 1)];
     // SAFETY: both have three elements.
-    let bad = unsafe { locate(&[3], &narrow, &mut offsets) };
+    let bad = unsafe { locate(&[3], &narrow, &[], offsets.as_mut_ptr()) };
     assert_eq!(bad, Err(Outside { index: 1, place: 1, value: 5 }));
 }
 
@@ -81,10 +81,16 @@ fn trues_of_a_mask() {
         mask[at] = 2;
     }
     let n = BLOCKS as isize;
-    assert_eq!(true_offsets(&mask, &[3, BLOCKS], &[n, 1]), [0, 9, n, 3 * n - 1]);
-    let places = true_places(&mask, &[3, BLOCKS]);
+    let trues = Trues::of(&mask);
+    assert_eq!((trues.count(), Trues::of(&[]).count()), (4, 0));
+    let (mut offsets, mut places) = ([0; 4], [0; 8]);
+    // SAFETY: room for four, twice in the second case.
+    unsafe {
+        trues.offsets(&[3, BLOCKS], &[n, 1], offsets.as_mut_ptr());
+        trues.places(&[3, BLOCKS], places.as_mut_ptr());
+    }
+    assert_eq!(offsets, [0, 9, n, 3 * n - 1]);
     assert_eq!(places, [0, 0, 1, 2, 0, 9, 0, n as i64 - 1]);
-    assert_eq!(true_offsets(&[], &[0], &[1]), []);
 }
 
 const BLOCKS: usize = 40_000;

@@ -34,7 +34,8 @@ pub trait BoolOp {
     fn apply(args: [bool; 3]) -> bool;
 }
 
-/// A comparison for all real dtypes; written by `kernel!(compare ..)`.
+/// A comparison for all real dtypes, or for bool and the integers only; written by
+/// `kernel!(compare ..)` and `kernel!(whole ..)`.
 pub trait CompareOp {
     const ARITY: usize;
     fn apply<T: PartialOrd + Copy>(args: [T; 3]) -> bool;
@@ -258,8 +259,8 @@ impl Table {
         self.set::<Logic<O>>(DType::Bool)
     }
 
-    /// Adds every real dtype, with boolean results.
-    pub const fn compare<O: CompareOp>(self) -> Table {
+    /// Adds bool and the integers, with boolean results.
+    pub const fn whole<O: CompareOp>(self) -> Table {
         self.set::<Compare<O, Bool>>(DType::Bool)
             .set::<Compare<O, u8>>(DType::U8)
             .set::<Compare<O, i8>>(DType::I8)
@@ -269,6 +270,11 @@ impl Table {
             .set::<Compare<O, u16>>(DType::U16)
             .set::<Compare<O, u32>>(DType::U32)
             .set::<Compare<O, u64>>(DType::U64)
+    }
+
+    /// Adds every real dtype, with boolean results.
+    pub const fn compare<O: CompareOp>(self) -> Table {
+        self.whole::<O>()
             .set::<Compare<O, f16>>(DType::F16)
             .set::<Compare<O, bf16>>(DType::BF16)
             .set::<Compare<O, f32>>(DType::F32)

@@ -58,9 +58,10 @@ pub(super) fn push(
             Some(items) => push_ints(items, param, frame, values)?,
             None => values.push(Value::Ints(smallvec![int(given)?])),
         },
-        Type::DType => {
-            values.push(Value::DType(given.dtype().ok_or_else(|| unfit(param, frame))?));
-        }
+        Type::DType => match given.dtype().ok_or_else(|| unfit(param, frame))? {
+            d if d.is_complex() => return Err(no_complex()),
+            d => values.push(Value::DType(d)),
+        },
         Type::Str => {
             values.push(Value::Str(given.text().ok_or_else(|| unfit(param, frame))?.into()));
         }

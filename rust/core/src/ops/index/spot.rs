@@ -1,10 +1,9 @@
 //! Where indices point: from index tensors to offsets, and the kernels on them.
 
 use crate::shape::{Shape, Strides, broadcast, broadcast_strides, contiguous_strides, show};
-use crate::{DType, Error, Result, Tensor, bail, err, lazy, pointwise};
+use crate::{DType, Error, Result, Storage, Tensor, bail, err, lazy, pointwise};
 use smallvec::{SmallVec, smallvec};
-use std::borrow::Cow;
-use wengert_kernels::places::{self, Combine, Dim, Index, Outside, Places};
+use wengert_kernels::places::{self, Combine, Dim, Index, Outside, Places, Trues};
 
 /// Indices along one dimension.
 struct Along {
@@ -20,7 +19,7 @@ struct Along {
 pub(crate) struct Spot {
     along: SmallVec<[Along; 2]>,
     /// Offsets known already: those of a mask.
-    known: Option<Vec<isize>>,
+    known: Option<Offsets>,
     /// The shape of the indices together.
     common: Shape,
     /// Steps of the tensor itself along the common shape (`gather`), or empty.
@@ -61,9 +60,34 @@ fn bytes(mask: &Tensor) -> Result<&[u8]> {
 /// Indices of the trues of a mask of at least one dimension, one row for each dimension.
 pub(crate) fn places_of(mask: &Tensor) -> Result<Tensor> {
     let rows = mask.contiguous()?;
-    let found = places::true_places(bytes(&rows)?, rows.shape());
-    let n = found.len() / rows.ndim();
-    Tensor::from_slice(&found).reshape(&[rows.ndim(), n])
+    let trues = Trues::of(bytes(&rows)?);
+    let out = Tensor::empty(&[rows.ndim(), trues.count()], DType::I64)?;
+    // SAFETY: fresh memory for all of them.
+    unsafe { trues.places(rows.shape(), out.ptr()?.cast()) };
+    Ok(out)
+}
+
+/// A list of offsets, in memory that is used again.
+#[derive(Clone)]
+struct Offsets(Storage, usize);
+
+impl Offsets {
+    /// Room for `n`, to be written before it is read.
+    fn room(n: usize) -> Result<Offsets> {
+        Ok(Offsets(Storage::new(n * size_of::<isize>())?, n))
+    }
+
+    fn ptr(&self) -> *mut isize {
+        self.0.raw().cast()
+    }
+
+    fn as_slice(&self) -> &[isize] {
+        if self.1 == 0 {
+            return &[];
+        }
+        // SAFETY: memory of its own, written when it was made.
+        unsafe { std::slice::from_raw_parts(self.ptr(), self.1) }
+    }
 }
 
 /// True for tensors that say of each element whether it is meant.
@@ -184,10 +208,13 @@ impl Spot {
         check_mask(t, mask, first)?;
         let rows = mask.contiguous()?;
         let after = first + mask.ndim();
-        let known = places::true_offsets(bytes(&rows)?, rows.shape(), &t.strides()[first..after]);
+        let trues = Trues::of(bytes(&rows)?);
+        let known = Offsets::room(trues.count())?;
+        // SAFETY: room for all of them.
+        unsafe { trues.offsets(rows.shape(), &t.strides()[first..after], known.ptr()) };
         Ok(Some(Spot {
             along: SmallVec::new(),
-            common: smallvec![known.len()],
+            common: smallvec![known.1],
             known: Some(known),
             base: Strides::new(),
             outer: dims_of(t, 0..first),
@@ -260,15 +287,16 @@ impl Spot {
             inner: SmallVec::new(),
         };
         if !t.is_contiguous() && t.numel() > 0 {
-            let mut known = spot.offsets(&[], outside)?.into_owned();
-            let rows = contiguous_strides(t.shape());
-            for o in &mut known {
-                let mut rest = *o;
-                *o = 0;
+            let counted = spot.offsets(&[], outside)?;
+            let (known, rows) = (Offsets::room(counted.1)?, contiguous_strides(t.shape()));
+            for (k, &i) in counted.as_slice().iter().enumerate() {
+                let (mut rest, mut offset) = (i, 0);
                 for (&r, &s) in rows.iter().zip(t.strides()) {
-                    *o += rest / r * s;
+                    offset += rest / r * s;
                     rest %= r;
                 }
+                // SAFETY: room for as many.
+                unsafe { known.ptr().add(k).write(offset) };
             }
             spot.known = Some(known);
         }
@@ -305,16 +333,17 @@ impl Spot {
         &self,
         order: &[usize],
         outside: &dyn Fn(Outside, usize) -> Error,
-    ) -> Result<Cow<'_, [isize]>> {
+    ) -> Result<Offsets> {
         if let Some(known) = &self.known {
-            return Ok(Cow::Borrowed(known));
+            return Ok(known.clone());
         }
         let turned = |all: &[isize]| -> Strides {
             if order.is_empty() { all.into() } else { order.iter().map(|&d| all[d]).collect() }
         };
         let mut shape = self.common.clone();
         order.iter().enumerate().for_each(|(k, &d)| shape[k] = self.common[d]);
-        let mut offsets = vec![0isize; shape.iter().product()];
+        let offsets = Offsets::room(shape.iter().product())?;
+        let base = if self.base.is_empty() { Strides::new() } else { turned(&self.base) };
         let strides: SmallVec<[Strides; 2]> =
             self.along.iter().map(|a| turned(a.index.strides())).collect();
         let mut indices: SmallVec<[Index; 2]> = SmallVec::new();
@@ -323,13 +352,10 @@ impl Spot {
             let (size, step, negative) = (a.size, a.step, a.negative);
             indices.push(Index { ptr, strides, size, negative, step });
         }
-        // SAFETY: live int64 tensors of the common shape.
-        unsafe { places::locate(&shape, &indices, &mut offsets) }
+        // SAFETY: live int64 tensors of the common shape, and room for an offset of each place.
+        unsafe { places::locate(&shape, &indices, &base, offsets.ptr()) }
             .map_err(|bad| outside(bad, self.along[bad.index].size))?;
-        if !self.base.is_empty() {
-            places::ramp(&shape, &turned(&self.base), &mut offsets);
-        }
-        Ok(Cow::Owned(offsets))
+        Ok(offsets)
     }
 
     /// Steps along the dimensions outside and inside, and from place to place, of a part with these
@@ -392,7 +418,7 @@ impl Spot {
             return pointwise::copy(&rows, out);
         };
         let offsets = self.offsets(&order, outside)?;
-        let places = Places { outer: &outer, offsets: &offsets, step, inner: &inner };
+        let places = Places { outer: &outer, offsets: offsets.as_slice(), step, inner: &inner };
         // SAFETY: the offsets were checked against the layout of `t`; `out` is fresh.
         unsafe { places::take(t.dtype(), &places, t.ptr()?, out.ptr()?) };
         Ok(())
@@ -424,7 +450,7 @@ impl Spot {
         let (outer, step, inner) = self.walk(&strides, &order);
         let offsets = self.offsets(&[], outside)?;
         let step = step.unwrap_or(0);
-        let places = Places { outer: &outer, offsets: &offsets, step, inner: &inner };
+        let places = Places { outer: &outer, offsets: offsets.as_slice(), step, inner: &inner };
         let (from, dtype) = (part.ptr()?, x.dtype());
         lazy::before_write(x.storage())?;
         // SAFETY: the offsets were checked against the layout of `x`; `part` is apart from it.

@@ -98,7 +98,7 @@ pub(crate) fn add(x: &Tensor, a: &Args) -> Result<()> {
     let source = match alpha.to_f64() == 1.0 {
         true => source.clone(),
         false => {
-            let alpha = crate::pointwise::special::fitting(alpha, x.dtype())?;
+            let alpha = alpha.fitted(x.dtype())?;
             pointwise::call(Id::MUL, &[source.into(), alpha.into()])?.to(x.dtype())?
         }
     };

@@ -57,7 +57,7 @@ fn distance(x: &Tensor, y: &Tensor, p: Scalar, eps: Scalar, keepdim: bool) -> Re
 pub(crate) const PAIRWISE_DISTANCE: Structured = Structured {
     schema: "pairwise_distance(Tensor x1, Tensor x2, float p=2, float eps=1e-06, bool keepdim=False) -> Tensor",
     aliases: &[],
-    doc: "The norm of order `p` of `x1 - x2 + eps` along the last dimension.\n\n>>> torch.pairwise_distance(torch.tensor([[3., 0.]]), torch.tensor([[0., 4.]]))\ntensor([5.0000])",
+    doc: "The norm of order `p` of `x1 - x2 + eps` along the last dimension.\n\n>>> torch.pairwise_distance(torch.tensor([[3., 0.]]), torch.tensor([[0., 4.]]))\ntensor([5.])",
     forms: Forms::FUNCTION.and(Forms::NN),
     forward: |a| {
         let (p, eps) = (a.number(2)?, a.number(3)?);

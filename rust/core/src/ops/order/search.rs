@@ -38,7 +38,7 @@ fn find(
         right,
         out: out.ptr()?.cast(),
     };
-    // SAFETY: row-major tensors of one dtype; callers have checked shapes, and what the sorter holds.
+    // SAFETY: row-major tensors of one dtype; callers have checked the shapes and the sorter.
     unsafe { search(dtype, &s, values.numel()) };
     Ok(smallvec![if narrow { out.to(DType::I32)? } else { out }])
 }

@@ -6,7 +6,7 @@ use wengert_kernels::kernel;
 
 pub(crate) const SIGMOID: Pointwise = Pointwise {
     schema: "sigmoid(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_expit"],
     doc: "`1 / (1 + exp(-x))`.\n\n>>> torch.sigmoid(torch.tensor([0.5, 1.0]))\ntensor([0.6225, 0.7311])",
     forms: Forms::ALL,
     dtype: Rule::Float,
@@ -22,8 +22,12 @@ pub(crate) const RELU: Pointwise = Pointwise {
     doc: "`max(x, 0)`.\n\n>>> torch.relu(torch.tensor([-1.0, 2.0]))\ntensor([0., 2.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |x| x.max_nan(T::lit(0.0)); int |x| x.max(T::lit(0))),
-    vjp: Vjp::One(|_x, y, g| g.when(y.gt(0.0))),
+    // A zero keeps its sign.
+    forward: kernel!(
+        float |x| T::select(x < T::lit(0.0), T::lit(0.0), x);
+        int |x| x.max(T::lit(0))
+    ),
+    vjp: Vjp::One(|_x, y, g| X::Lit(0.0).when_else(y.le(0.0), g)),
     node: "ReluBackward0",
     samples: &[Range(-4.0, 4.0)],
 };
@@ -104,7 +108,7 @@ pub(crate) const SOFTPLUS: Pointwise = Pointwise {
 
 pub(crate) const ERF: Pointwise = Pointwise {
     schema: "erf(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_erf"],
     doc: "Error function.\n\n>>> torch.erf(torch.tensor([0.5, 1.0]))\ntensor([0.5205, 0.8427])",
     forms: Forms::ALL,
     dtype: Rule::Float,
@@ -116,7 +120,7 @@ pub(crate) const ERF: Pointwise = Pointwise {
 
 pub(crate) const ERFC: Pointwise = Pointwise {
     schema: "erfc(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_erfc"],
     doc: "Complementary error function.\n\n>>> torch.erfc(torch.tensor([0.5, 1.0]))\ntensor([0.4795, 0.1573])",
     forms: Forms::ALL,
     dtype: Rule::Float,

@@ -1,8 +1,8 @@
 //! Sums, products, quotients and signs.
 
-use crate::bail;
-use crate::formula::{Verb, Vjp, X};
-use crate::op::{Forms, Pointwise, Range, Rule};
+use crate::formula::{Vjp, X};
+use crate::op::{Cx, Forms, Pointwise, Range, Rule};
+use crate::{Result, Tensor, bail};
 use wengert_kernels::kernel;
 
 pub(crate) const ADD: Pointwise = Pointwise {
@@ -22,7 +22,7 @@ pub(crate) const ADD_ALPHA: Pointwise = Pointwise {
     aliases: &[],
     doc: "`self + alpha * other`.\n\n>>> torch.add(torch.tensor([1., 2.]), torch.tensor([1., 1.]), alpha=3)\ntensor([4., 5.])",
     forms: Forms::ALL,
-    dtype: Rule::Promote,
+    dtype: Rule::Alpha,
     forward: kernel!(float |a, b, c| a + c * b; int |a, b, c| a.wrapping_add(c.wrapping_mul(b));
         bool |a, b, c| a | (b & c)),
     vjp: Vjp::Three(|_a, _b, c, _y, g| (g, g * c, X::None)),
@@ -47,7 +47,7 @@ pub(crate) const SUB_ALPHA: Pointwise = Pointwise {
     aliases: &["subtract"],
     doc: "`self - alpha * other`.\n\n>>> torch.sub(torch.tensor([1., 2.]), torch.tensor([1., 1.]), alpha=3)\ntensor([-2., -1.])",
     forms: Forms::ALL,
-    dtype: Rule::PromoteNoBool,
+    dtype: Rule::Alpha,
     forward: kernel!(float |a, b, c| a - c * b; int |a, b, c| a.wrapping_sub(c.wrapping_mul(b))),
     vjp: Vjp::Three(|_a, _b, c, _y, g| (g, -(g * c), X::None)),
     node: "SubBackward0",
@@ -55,15 +55,34 @@ pub(crate) const SUB_ALPHA: Pointwise = Pointwise {
 };
 
 pub(crate) const RSUB: Pointwise = Pointwise {
-    schema: "rsub(Tensor self, Operand other) -> Tensor",
+    schema: "_rsub(Tensor self, Scalar other) -> Tensor",
     aliases: &[],
-    doc: "`other - self`.\n\n>>> torch.rsub(torch.tensor([1., 2.]), 1)\ntensor([ 0., -1.])",
-    forms: Forms::FUNCTION,
+    doc: "A number less each element.",
+    forms: Forms::HIDDEN,
     dtype: Rule::PromoteNoBool,
     forward: kernel!(float |a, b| b - a; int |a, b| b.wrapping_sub(a)),
-    vjp: Vjp::Two(|_a, _b, _y, g| (-g, g)),
+    vjp: Vjp::Two(|_a, _b, _y, g| (-g, X::None)),
     node: "RsubBackward1",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const RSUB_TENSOR: Pointwise = Pointwise {
+    schema: "rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+    aliases: &[],
+    doc: "`other - alpha * self`.\n\n>>> torch.rsub(torch.tensor([1., 2.]), torch.tensor([5., 5.]), alpha=2)\ntensor([3., 1.])",
+    forms: Forms::FUNCTION,
+    dtype: Rule::Alpha,
+    forward: kernel!(float |a, b, c| b - c * a; int |a, b, c| b.wrapping_sub(c.wrapping_mul(a))),
+    vjp: Vjp::Three(|_a, _b, c, _y, g| (-(g * c), g, X::None)),
+    node: "RsubBackward0",
+    samples: &[Range(-4.0, 4.0), Range(-2.0, 2.0), Range(-2.0, 2.0)],
+};
+
+pub(crate) const RSUB_NUMBER: Pointwise = Pointwise {
+    schema: "rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor",
+    doc: "`other - alpha * self`.\n\n>>> torch.rsub(torch.tensor([1., 2.]), 1)\ntensor([ 0., -1.])",
+    node: "RsubBackward1",
+    ..RSUB_TENSOR
 };
 
 pub(crate) const MUL: Pointwise = Pointwise {
@@ -97,6 +116,11 @@ fn flat(a: X, b: X, g: X) -> (X, X) {
     (g.when(never.and(b)), g.when(never.and(a).and(b)))
 }
 
+/// The derivative of an operation for which PyTorch has none.
+fn refuse(cx: &Cx, _: &[&Tensor]) -> Result<Tensor> {
+    bail!(Runtime, "derivative for aten::{} is not implemented", cx.id.name())
+}
+
 pub(crate) const DIV_FLOOR: Pointwise = Pointwise {
     schema: "floor_divide(Tensor self, Operand other) -> Tensor",
     aliases: &[],
@@ -105,8 +129,6 @@ pub(crate) const DIV_FLOOR: Pointwise = Pointwise {
     dtype: Rule::Promote,
     forward: kernel!(quick |a, b| a.div_floor(b); int |a, b| a.div_floor(b)),
     vjp: Vjp::Two(|_a, _b, _y, g| {
-        let refuse: Verb =
-            |_, _| bail!(Runtime, "derivative for aten::floor_divide is not implemented");
         let none = X::verb("not_implemented", refuse, &[g]);
         (none, none)
     }),
@@ -161,6 +183,15 @@ pub(crate) const REMAINDER_NUMBER: Pointwise = Pointwise {
     forms: Forms::HIDDEN,
     vjp: Vjp::Two(|_a, _b, _y, g| (g, X::None)),
     node: "RemainderBackward0",
+    ..REMAINDER
+};
+
+pub(crate) const REMAINDER_BASE: Pointwise = Pointwise {
+    schema: "remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor",
+    doc: "Remainder of a number by each element.",
+    forms: Forms::FUNCTION,
+    vjp: Vjp::Two(|_a, _b, _y, g| (X::None, X::verb("not_implemented", refuse, &[g]))),
+    node: "torch::autograd::NotImplemented",
     ..REMAINDER
 };
 
@@ -226,7 +257,7 @@ pub(crate) const SQUARE: Pointwise = Pointwise {
     aliases: &[],
     doc: "Each element times itself.\n\n>>> torch.square(torch.tensor([0.5, 1.0]))\ntensor([0.2500, 1.0000])",
     forms: Forms::ALL,
-    dtype: Rule::Promote,
+    dtype: Rule::Whole,
     forward: kernel!(float |x| x * x; int |x| x.wrapping_mul(x)),
     vjp: Vjp::One(|x, _y, g| g * (x * 2.0)),
     node: "PowBackward0",

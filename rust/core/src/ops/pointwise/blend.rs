@@ -32,7 +32,7 @@ pub(crate) const LERP_TENSOR: Pointwise = Pointwise {
 pub(crate) const LOGADDEXP: Pointwise = Pointwise {
     schema: "logaddexp(Tensor self, Tensor other) -> Tensor",
     aliases: &[],
-    doc: "`log(exp(self) + exp(other))`, without overflow.\n\n>>> torch.logaddexp(torch.tensor([1000.]), torch.tensor([1000.]))\ntensor([1000.6931])",
+    doc: "`log(exp(self) + exp(other))`, without overflow.\n\n>>> torch.logaddexp(torch.tensor([1000.]), torch.tensor([1000.]))\ntensor([1000.6932])",
     forms: Forms::BOTH,
     dtype: Rule::Promote,
     forward: kernel!(
@@ -68,7 +68,7 @@ pub(crate) const LOGADDEXP2: Pointwise = Pointwise {
 
 pub(crate) const XLOGY: Pointwise = Pointwise {
     schema: "xlogy(Tensor self, Tensor other) -> Tensor",
-    aliases: &[],
+    aliases: &["special_xlogy"],
     doc: "`self * log(other)`; 0 where `self` is 0, unless `other` is NaN.\n\n>>> torch.xlogy(torch.tensor([0., 2.]), torch.tensor([0., 1.]))\ntensor([0., 0.])",
     forms: Forms::ALL,
     dtype: Rule::Float,
@@ -122,7 +122,7 @@ pub(crate) const HYPOT: Pointwise = Pointwise {
 
 pub(crate) const SINC: Pointwise = Pointwise {
     schema: "sinc(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_sinc"],
     doc: "`sin(pi x) / (pi x)`, and 1 at 0.\n\n>>> torch.sinc(torch.tensor([0., 0.5]))\ntensor([1.0000, 0.6366])",
     forms: Forms::ALL,
     dtype: Rule::Float,

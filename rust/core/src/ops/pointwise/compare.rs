@@ -5,6 +5,9 @@ use crate::op::{Forms, Pointwise, Range, Rule};
 use wengert_kernels::kernel;
 use wengert_kernels::pointwise::SELECT;
 
+/// The gradient of an in-place comparison, whose result is of a dtype that has one.
+const FLAT: Vjp = Vjp::Two(|_a, _b, _y, g| (g.when(X::Lit(0.0)), g.when(X::Lit(0.0))));
+
 pub(crate) const EQ: Pointwise = Pointwise {
     schema: "eq(Tensor self, Operand other) -> Tensor",
     aliases: &[],
@@ -12,9 +15,16 @@ pub(crate) const EQ: Pointwise = Pointwise {
     forms: Forms::ALL,
     dtype: Rule::Compare,
     forward: kernel!(equate | a, b | a == b),
-    vjp: Vjp::None,
+    vjp: FLAT,
     node: "EqBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const EQ_TENSOR: Pointwise = Pointwise {
+    schema: "_eq.Tensor(Tensor self, Tensor other) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "EqBackward1",
+    ..EQ
 };
 
 pub(crate) const NE: Pointwise = Pointwise {
@@ -24,9 +34,16 @@ pub(crate) const NE: Pointwise = Pointwise {
     forms: Forms::ALL,
     dtype: Rule::Compare,
     forward: kernel!(equate | a, b | a != b),
-    vjp: Vjp::None,
+    vjp: FLAT,
     node: "NeBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const NE_TENSOR: Pointwise = Pointwise {
+    schema: "_ne.Tensor(Tensor self, Tensor other) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "NeBackward1",
+    ..NE
 };
 
 pub(crate) const LT: Pointwise = Pointwise {
@@ -36,9 +53,16 @@ pub(crate) const LT: Pointwise = Pointwise {
     forms: Forms::ALL,
     dtype: Rule::Compare,
     forward: kernel!(compare | a, b | a < b),
-    vjp: Vjp::None,
+    vjp: FLAT,
     node: "LtBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const LT_TENSOR: Pointwise = Pointwise {
+    schema: "_lt.Tensor(Tensor self, Tensor other) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "LtBackward1",
+    ..LT
 };
 
 pub(crate) const LE: Pointwise = Pointwise {
@@ -48,9 +72,16 @@ pub(crate) const LE: Pointwise = Pointwise {
     forms: Forms::ALL,
     dtype: Rule::Compare,
     forward: kernel!(compare | a, b | a <= b),
-    vjp: Vjp::None,
+    vjp: FLAT,
     node: "LeBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const LE_TENSOR: Pointwise = Pointwise {
+    schema: "_le.Tensor(Tensor self, Tensor other) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "LeBackward1",
+    ..LE
 };
 
 pub(crate) const GT: Pointwise = Pointwise {
@@ -60,9 +91,16 @@ pub(crate) const GT: Pointwise = Pointwise {
     forms: Forms::ALL,
     dtype: Rule::Compare,
     forward: kernel!(compare | a, b | a > b),
-    vjp: Vjp::None,
+    vjp: FLAT,
     node: "GtBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const GT_TENSOR: Pointwise = Pointwise {
+    schema: "_gt.Tensor(Tensor self, Tensor other) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "GtBackward1",
+    ..GT
 };
 
 pub(crate) const GE: Pointwise = Pointwise {
@@ -72,9 +110,16 @@ pub(crate) const GE: Pointwise = Pointwise {
     forms: Forms::ALL,
     dtype: Rule::Compare,
     forward: kernel!(compare | a, b | a >= b),
-    vjp: Vjp::None,
+    vjp: FLAT,
     node: "GeBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const GE_TENSOR: Pointwise = Pointwise {
+    schema: "_ge.Tensor(Tensor self, Tensor other) -> Tensor",
+    forms: Forms::HIDDEN,
+    node: "GeBackward1",
+    ..GE
 };
 
 pub(crate) const MAXIMUM: Pointwise = Pointwise {
@@ -106,6 +151,35 @@ pub(crate) const MINIMUM: Pointwise = Pointwise {
     node: "MinimumBackward0",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
 };
+
+pub(crate) const FMAX: Pointwise = Pointwise {
+    schema: "fmax(Tensor self, Tensor other) -> Tensor",
+    aliases: &[],
+    doc: "The larger of both; NaN only if both are NaN.\n\n>>> torch.fmax(torch.tensor([1., float('nan')]), torch.tensor([3., 4.]))\ntensor([3., 4.])",
+    forms: Forms::BOTH,
+    dtype: Rule::Promote,
+    forward: kernel!(float |a, b| a.fmax(b); int |a, b| a.max(b); bool |a, b| a | b),
+    vjp: Vjp::Two(|a, b, _y, g| pick(a.ge(b).or(b.is_nan()), g)),
+    node: "FmaxBackward0",
+    samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+pub(crate) const FMIN: Pointwise = Pointwise {
+    schema: "fmin(Tensor self, Tensor other) -> Tensor",
+    aliases: &[],
+    doc: "The smaller of both; NaN only if both are NaN.\n\n>>> torch.fmin(torch.tensor([1., float('nan')]), torch.tensor([3., 4.]))\ntensor([1., 4.])",
+    forms: Forms::BOTH,
+    dtype: Rule::Promote,
+    forward: kernel!(float |a, b| a.fmin(b); int |a, b| a.min(b); bool |a, b| a & b),
+    vjp: Vjp::Two(|a, b, _y, g| pick(a.le(b).or(b.is_nan()), g)),
+    node: "FminBackward0",
+    samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
+/// The gradient for the first input where `first` is true, for the second elsewhere.
+fn pick(first: X, g: X) -> (X, X) {
+    (g.when(first), X::Lit(0.0).when_else(first, g))
+}
 
 pub(crate) const CLAMP: Pointwise = Pointwise {
     schema: "_clamp(Tensor self, Scalar min, Scalar max) -> Tensor",
@@ -165,7 +239,7 @@ pub(crate) const CLAMP_MIN_TENSOR: Pointwise = Pointwise {
     doc: "Each element raised to at least `min`.\n\n>>> torch.clamp_min(torch.tensor([-1., 2.]), torch.tensor([0., 3.]))\ntensor([0., 3.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |x, a| x.max_nan(a); int |x, a| x.max(a)),
+    forward: kernel!(float |x, a| x.max_nan(a); int |x, a| x.max(a); bool |x, a| x | a),
     vjp: Vjp::Two(|x, a, _y, g| (g.when(x.ge(a)), g.when(x.lt(a)))),
     node: "ClampMinBackward1",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
@@ -177,7 +251,7 @@ pub(crate) const CLAMP_MAX_TENSOR: Pointwise = Pointwise {
     doc: "Each element lowered to at most `max`.\n\n>>> torch.clamp_max(torch.tensor([-1., 2.]), torch.tensor([0., 1.]))\ntensor([-1.,  1.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |x, a| x.min_nan(a); int |x, a| x.min(a)),
+    forward: kernel!(float |x, a| x.min_nan(a); int |x, a| x.min(a); bool |x, a| x & a),
     vjp: Vjp::Two(|x, a, _y, g| (g.when(x.le(a)), g.when(x.gt(a)))),
     node: "ClampMaxBackward1",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
@@ -216,7 +290,7 @@ pub(crate) const WHERE: Pointwise = Pointwise {
     schema: "where(Tensor condition, Operand self, Operand other) -> Tensor",
     aliases: &[],
     doc: "`self` where the condition is true, `other` elsewhere. No gradient, not even NaN, reaches the side not taken.\n\n>>> torch.where(torch.tensor([True, False]), torch.tensor([1., 2.]), 0.)\ntensor([1., 0.])",
-    forms: Forms::FUNCTION,
+    forms: Forms::BOTH,
     dtype: Rule::Mask,
     forward: SELECT,
     vjp: Vjp::Three(|c, _a, _b, _y, g| (X::None, g.when(c), X::Lit(0.0).when_else(c, g))),

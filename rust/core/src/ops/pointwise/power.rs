@@ -10,7 +10,7 @@ pub(crate) const POW_NUMBER: Pointwise = Pointwise {
     doc: "Each element raised to a number.\n\n>>> torch.pow(torch.tensor([1., 2., 3.]), 2)\ntensor([1., 4., 9.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,
-    forward: kernel!(float |a, b| a.pow(b); int |a, b| a.pow(b)),
+    forward: kernel!(float |a, b| a.pow(b); int |a, b| a.pow(b); bool |a, b| a | !b),
     vjp: Vjp::Two(|a, b, _y, g| ((g * (b * a.pow(b - 1.0))).when(b.ne(0.0)), X::None)),
     node: "PowBackward0",
     samples: &[Range(0.1, 3.0), Range(-2.0, 3.0)],
@@ -108,7 +108,7 @@ pub(crate) const EXP: Pointwise = Pointwise {
 
 pub(crate) const EXP2: Pointwise = Pointwise {
     schema: "exp2(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_exp2"],
     doc: "2 to the power of each element.\n\n>>> torch.exp2(torch.tensor([0.5, 1.0]))\ntensor([1.4142, 2.0000])",
     forms: Forms::ALL,
     dtype: Rule::Float,
@@ -120,7 +120,7 @@ pub(crate) const EXP2: Pointwise = Pointwise {
 
 pub(crate) const EXPM1: Pointwise = Pointwise {
     schema: "expm1(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_expm1"],
     doc: "`exp(x) - 1`, accurate near zero.\n\n>>> torch.expm1(torch.tensor([0.5, 1.0]))\ntensor([0.6487, 1.7183])",
     forms: Forms::ALL,
     dtype: Rule::Float,
@@ -168,7 +168,7 @@ pub(crate) const LOG10: Pointwise = Pointwise {
 
 pub(crate) const LOG1P: Pointwise = Pointwise {
     schema: "log1p(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_log1p"],
     doc: "`log(1 + x)`, accurate near zero.\n\n>>> torch.log1p(torch.tensor([0.5, 1.0]))\ntensor([0.4055, 0.6931])",
     forms: Forms::ALL,
     dtype: Rule::Float,

@@ -30,7 +30,7 @@ pub(crate) const CEIL: Pointwise = Pointwise {
 
 pub(crate) const ROUND: Pointwise = Pointwise {
     schema: "round(Tensor self) -> Tensor",
-    aliases: &[],
+    aliases: &["special_round"],
     doc: "The nearest integer; halves go to the even one.\n\n>>> torch.round(torch.tensor([-1.5, 2.5]))\ntensor([-2.,  2.])",
     forms: Forms::ALL,
     dtype: Rule::Promote,

@@ -17,8 +17,8 @@ fn tensordot(a: &Tensor, b: &Tensor, dims_a: &[i64], dims_b: &[i64]) -> Result<T
         bail!(Runtime, "both inputs should have same dtype");
     }
     let (mut a, mut b) = (a.clone(), b.clone());
-    let (dims_a, dims_b) = (listed(dims_a, &a)?, listed(dims_b, &b)?);
-    for (&i, &j) in dims_a.iter().zip(&dims_b) {
+    let (list_a, list_b) = (listed(dims_a, &a)?, listed(dims_b, &b)?);
+    for (&i, &j) in list_a.iter().zip(&list_b) {
         // A size of 1 counts as often as the other has elements.
         match (a.shape()[i], b.shape()[j]) {
             (m, n) if m == n => {}
@@ -30,15 +30,17 @@ fn tensordot(a: &Tensor, b: &Tensor, dims_a: &[i64], dims_b: &[i64]) -> Result<T
             ),
         }
     }
-    let free_a: Dims = (0..a.ndim()).filter(|d| !dims_a.contains(d)).collect();
-    let free_b: Dims = (0..b.ndim()).filter(|d| !dims_b.contains(d)).collect();
+    wrap_dims(dims_a, a.ndim())?;
+    wrap_dims(dims_b, b.ndim())?;
+    let free_a: Dims = (0..a.ndim()).filter(|d| !list_a.contains(d)).collect();
+    let free_b: Dims = (0..b.ndim()).filter(|d| !list_b.contains(d)).collect();
     let shape: Shape =
         free_a.iter().map(|&d| a.shape()[d]).chain(free_b.iter().map(|&d| b.shape()[d])).collect();
-    let depth: usize = dims_a.iter().map(|&d| a.shape()[d]).product();
+    let depth: usize = list_a.iter().map(|&d| a.shape()[d]).product();
     let rows: usize = free_a.iter().map(|&d| a.shape()[d]).product();
     let columns: usize = free_b.iter().map(|&d| b.shape()[d]).product();
-    let x = in_order(&a, &free_a, &dims_a)?.reshape(&[rows, depth])?;
-    let y = in_order(&b, &dims_b, &free_b)?.reshape(&[depth, columns])?;
+    let x = in_order(&a, &free_a, &list_a)?.reshape(&[rows, depth])?;
+    let y = in_order(&b, &list_b, &free_b)?.reshape(&[depth, columns])?;
     mm(&x, &y)?.reshape(&shape)
 }
 
@@ -46,9 +48,6 @@ type Dims = SmallVec<[usize; 4]>;
 
 /// The dimensions of a list, in its order.
 fn listed(dims: &[i64], t: &Tensor) -> Result<Dims> {
-    if !dims.is_empty() {
-        wrap_dims(dims, t.ndim())?;
-    }
     dims.iter().map(|&d| wrap_dim(d, t.ndim())).collect()
 }
 

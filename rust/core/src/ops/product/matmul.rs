@@ -26,7 +26,10 @@ pub(crate) const UNSAFE_VIEW: Structured = Structured {
         let shape: Shape = a.ints(1)?.iter().map(|&n| n as usize).collect();
         match view_strides(t.layout(), &shape) {
             Some(strides) => Ok(smallvec![t.alias(Layout::new(shape, strides, t.layout().offset))]),
-            None => bail!(Runtime, "_unsafe_view: the memory has another order"),
+            None => bail!(
+                Runtime,
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+            ),
         }
     },
     vjp: Vjp::Many(|| vec![X::verb("reshape", reshape_back, &[X::Grad(0)])]),

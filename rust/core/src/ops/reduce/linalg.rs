@@ -3,7 +3,7 @@
 use crate::formula::Vjp;
 use crate::op::{Forms, Outputs, Structured, call1};
 use crate::ops::Id;
-use crate::shape::{show, wrap_dims};
+use crate::shape::{show, wrap_dim};
 use crate::value::Args;
 use crate::{Result, Scalar, Tensor, Value, bail};
 use smallvec::smallvec;
@@ -40,10 +40,12 @@ fn matrix_dims(t: &Tensor, dim: &Value) -> Result<[usize; 2]> {
     }
     match dim {
         Value::Ints(d) if d.len() == 2 => {
-            if let &[a, b] = wrap_dims(d, t.ndim())?.as_slice() {
-                return Ok([a, b]);
+            let [a, b] = [wrap_dim(d[0], t.ndim())?, wrap_dim(d[1], t.ndim())?];
+            if a == b {
+                let (a, b) = (d[0], d[1]);
+                bail!(Runtime, "linalg.matrix_norm: dims must be different. Got ({a}, {b})");
             }
-            bail!(Runtime, "linalg.matrix_norm: dims must be different. Got ({}, {})", d[0], d[1])
+            Ok([a, b])
         }
         Value::Ints(d) => {
             bail!(Runtime, "linalg.matrix_norm: dim must be a 2-tuple. Got {}", show(d))

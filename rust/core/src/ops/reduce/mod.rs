@@ -12,7 +12,7 @@ use crate::mode::grad_enabled;
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
 use crate::pointwise::{MOST, spread_few, sum_few};
-use crate::shape::{self, Shape, wrap_dims};
+use crate::shape::{self, Shape, wrap_dim, wrap_dims};
 use crate::value::Args;
 use crate::{DType, Result, Tensor, Value, bail, lazy, pointwise};
 use smallvec::{SmallVec, smallvec};
@@ -32,8 +32,12 @@ pub(crate) fn dims_arg(a: &Args, i: usize, ndim: usize) -> Result<DimList> {
 /// The first of the dimensions in argument `i` that has no elements, as the caller wrote it.
 pub(crate) fn empty_dim(a: &Args, i: usize, t: &Tensor) -> Result<Option<i64>> {
     let Some(given) = a.opt_ints(i)? else { return Ok(None) };
-    let dims = dims_arg(a, i, t.ndim())?;
-    Ok(given.iter().zip(dims).find(|&(_, d)| t.shape().get(d) == Some(&0)).map(|(&d, _)| d))
+    for &d in given {
+        if t.shape().get(wrap_dim(d, t.ndim())?) == Some(&0) {
+            return Ok(Some(d));
+        }
+    }
+    Ok(None)
 }
 
 /// The shape with `dims` removed, or of size 1 with `keepdim`.

@@ -32,8 +32,8 @@ fn dims_of(cx: &Cx) -> Result<Vec<i64>> {
 
 pub(crate) const LOGSUMEXP: Structured = Structured {
     schema: "logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
-    aliases: &[],
-    doc: "`log(sum(exp(x)))` over dimensions, without overflow.\n\n>>> torch.logsumexp(torch.tensor([1000., 1000.]), 0)\ntensor(1000.6931)",
+    aliases: &["special_logsumexp"],
+    doc: "`log(sum(exp(x)))` over dimensions, without overflow.\n\n>>> torch.logsumexp(torch.tensor([1000., 1000.]), 0)\ntensor(1000.6932)",
     forms: Forms::BOTH,
     forward: |a| {
         let t = a.tensor(0)?;

@@ -38,8 +38,8 @@ fn sin_shifted<I: Isa>(x: f32, shift: u32) -> f32 {
     let quadrant = t.to_bits().wrapping_add(shift);
     let z = r * r;
     let sin = I::fma32(r * z, poly::<I, _>(z, &SIN_32), r);
-    // (The sum makes +0 of -0.)
-    let sin = sin.copysign(r);
+    // The reduction makes +0 of -0.
+    let sin = if x == 0.0 { x } else { sin };
     let cos = I::fma32(z * z, poly::<I, _>(z, &COS_32), I::fma32(z, -0.5, 1.0));
     let y = if quadrant & 1 == 0 { sin } else { cos };
     f32::from_bits(y.to_bits() ^ (quadrant & 2) << 30)

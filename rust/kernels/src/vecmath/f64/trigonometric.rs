@@ -76,8 +76,9 @@ fn sin_shifted<I: Isa>(x: f64, shift: u64) -> f64 {
     let (r, tail) = minus_half_pi::<I>(x, t - TO_INTEGER);
     let quadrant = t.to_bits().wrapping_add(shift);
     let (sin, cos) = sin_cos_near_0::<I>(r, tail);
-    // (The sum makes +0 of -0.)
-    let y = if quadrant & 1 == 0 { sin.copysign(r) } else { cos };
+    // The reduction makes +0 of -0.
+    let sin = if x == 0.0 { x } else { sin };
+    let y = if quadrant & 1 == 0 { sin } else { cos };
     f64::from_bits(y.to_bits() ^ (quadrant & 2) << 62)
 }
 
