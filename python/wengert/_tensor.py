@@ -470,8 +470,8 @@ def __dir__(self):
 
 
 # The names that division had in Python 2, which PyTorch has kept.
-Tensor.__div__ = Tensor.__truediv__
-Tensor.__idiv__ = Tensor.__itruediv__
+setattr(Tensor, "__div__", Tensor.__truediv__)
+setattr(Tensor, "__idiv__", Tensor.__itruediv__)
 
 
 @_attach

@@ -78,7 +78,7 @@ pub fn attribute<'py>(
 
 fn python_value(py: Python<'_>, v: Value) -> PyResult<Bound<'_, PyAny>> {
     match v {
-        Value::None | Value::Tensors(_) | Value::Indices(_) => Ok(py.None().into_bound(py)),
+        Value::None | Value::Tensors(_) => Ok(py.None().into_bound(py)),
         Value::Tensor(t) => Ret(t).into_bound_py_any(py),
         Value::Indices(list) => {
             let one = |t: Option<Tensor>| t.map(Ret).into_bound_py_any(py);
