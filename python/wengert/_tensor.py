@@ -531,8 +531,8 @@ def __dir__(self):
 
 
 # The names that division had in Python 2, which PyTorch has kept.
-Tensor.__div__ = Tensor.__truediv__
-Tensor.__idiv__ = Tensor.__itruediv__
+Tensor.__div__ = Tensor.__truediv__  # pyright: ignore[reportAttributeAccessIssue]
+Tensor.__idiv__ = Tensor.__itruediv__  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @_attach
