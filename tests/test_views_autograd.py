@@ -384,6 +384,32 @@ def test_resize(t):
     yield t.zeros(2).resize_as_(t.zeros(1, 2)), t.ones(1).set_(t.arange(3.0)), t.ones(2).set_()
 
 
+@scenario
+def test_out_grows_where_it_lies(t):
+    whole = t.arange(4.0)
+    none = whole[:0]
+    yield t.cat([t.ones(2)], out=none), none, whole, whole._version
+    x = t.ones(2)
+    v = x[:]
+    with t.no_grad():
+        yield t.add(t.zeros(2), 1, out=x.requires_grad_()), x.requires_grad, v
+    yield caught(lambda: t.add(t.zeros(3), 1, out=x)), caught(lambda: t.arange(2.0, out=x))
+    for make in (
+        lambda out: t.arange(3.0, out=out), lambda out: t.zeros(3, out=out),
+        lambda out: t.mm(t.ones(3, 3), t.ones(3, 3), out=out.expand(3, 3)),
+        lambda out: t.clamp(t.ones(3), 0, 1, out=out), lambda out: t.amax(t.ones(2, 3), 0, out=out),
+    ):  # fmt: skip
+        yield caught(lambda make=make: make(t.zeros(1).expand(3)))
+
+
+@scenario
+def test_first_of_two_zeros(t):
+    zero, minus = t.zeros(9), -t.zeros(9)
+    for name in ("max", "min", "maximum", "minimum", "fmax", "fmin", "clamp", "clamp_min"):
+        for pair in ((zero, minus), (minus, zero)):
+            yield getattr(t, name)(*pair).signbit()
+
+
 # --- Expanded memory ------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use wengert_kernels::pointwise::Kernels;
 
 pub use crate::ops::Id;
-pub use crate::record::check_out;
+pub use crate::record::{check_out, out_anywhere, write_out};
 
 /// The tensors an operation returns.
 pub type Outputs = SmallVec<[Tensor; 1]>;

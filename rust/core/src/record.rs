@@ -222,19 +222,36 @@ pub(crate) fn check_in_place<'a>(
     Ok(())
 }
 
-/// PyTorch's refusals of an `out=` tensor because of its memory.
+/// PyTorch's refusals of an `out=` tensor because of the memory it shares with arguments.
 ///
 /// # Errors
-/// RuntimeError if it is expanded, or shares memory with an argument.
+/// RuntimeError if it shares part of it.
 pub fn check_out(id: Id, out: &Tensor, args: &[Value]) -> Result<()> {
     let joined = id == Id::CAT; // PyTorch lets no input of it be the result
     if joined || matches!(id.block(), op::Block::Pointwise(_)) {
-        overlap::check_inside(out.layout())?;
         for t in tensor_slots(args).into_iter().flatten() {
             overlap::check_between(out, t, joined)?;
         }
     }
     Ok(())
+}
+
+/// Writes a result to an `out=` tensor, which takes its shape.
+///
+/// # Errors
+/// PyTorch's, for memory that cannot grow; RuntimeError for an expanded tensor, unless `anywhere`.
+pub fn write_out(out: &Tensor, result: &Tensor, anywhere: bool) -> Result<()> {
+    if out.shape() != result.shape() {
+        out.take_shape(result.shape())?;
+    } else if !anywhere {
+        overlap::check_inside(out.layout())?;
+    }
+    out.copy_raw(result)
+}
+
+/// True for an operation whose `out=` tensor PyTorch lets be expanded.
+pub fn out_anywhere(id: Id) -> bool {
+    [Id::TRIL, Id::TRIU, Id::MV, Id::AMAX, Id::AMIN].contains(&id)
 }
 
 /// Operations whose in-place forms PyTorch allows on expanded tensors.

@@ -136,7 +136,7 @@ getters! {
     /// torch.Size([4, 3, 2])
     mT: |t| {
         if t.ndim() == 0 {
-            return Ok(wrap(t.clone())?);
+            return wrap(t.clone());
         }
         if t.ndim() < 2 {
             let text = "tensor.mT is only supported on matrices or batches of matrices. Got ";

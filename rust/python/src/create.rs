@@ -463,11 +463,17 @@ unsafe extern "C" fn create<const I: usize>(
         let run = || Ok((entry.overloads[which].1)(&Args(&values))?);
         let made = with_argument(shared.generator, run)?;
         match shared.out {
-            Some(out) => table::into_out(out, smallvec![made]),
+            Some(out) => {
+                let anywhere = FILLED.contains(&entry.name.as_str());
+                table::into_out(&format!("aten::{}", entry.name), out, smallvec![made], anywhere)
+            }
             None => wrap(made),
         }
     })
 }
+
+/// Functions whose `out=` tensor PyTorch lets be expanded.
+const FILLED: [&str; 6] = ["empty", "eye", "full", "ones", "randperm", "zeros"];
 
 /// Lets `out=` decide the dtype, and `memory_format=` the memory order of what is made like `self`.
 fn adjust(schema: &Schema, values: &mut Values, shared: &Cleaned) -> Result<(), Raised> {

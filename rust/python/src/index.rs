@@ -24,7 +24,7 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
         ));
     }
     if t.ndim() == 0 && matches!(items, [Item::Slice { .. }]) {
-        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor"));
+        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor."));
     }
     if used > t.ndim() {
         return Err(err!(Index, "too many indices for tensor of dimension {}", t.ndim()));

@@ -13,9 +13,9 @@ use smallvec::SmallVec;
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
+use wengert::Value;
 use wengert::op::{self, Block, Forms, Id, Outputs};
 use wengert::pointwise;
-use wengert::{Tensor, Value};
 
 type Obj = *mut ffi::PyObject;
 
@@ -172,27 +172,23 @@ unsafe fn general(
     let result = run(id, &values)?;
     match out {
         None => results(id, result),
-        Some(o) => into_out(o, result),
+        Some(o) => into_out(id.name().trim_start_matches('_'), o, result, op::out_anywhere(id)),
     }
 }
 
-/// `out=`: the result is copied there.
-pub fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
+/// `out=`: the result is copied there; to an expanded tensor only if it may go `anywhere`.
+pub fn into_out(name: &str, o: Obj, mut result: Outputs, anywhere: bool) -> Result<Obj, Raised> {
     let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
         return Err(wengert::err!(Type, "out must be a Tensor").into());
     };
-    if target.requires_grad() || t.requires_grad() {
+    if wengert::mode::grad_enabled() && (target.requires_grad() || t.requires_grad()) {
         let e = wengert::err!(
             Runtime,
-            "out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+            "{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
         );
         return Err(e.into());
     }
-    if target.shape() != t.shape() {
-        let fresh = Tensor::empty(t.shape(), target.dtype())?;
-        target.set_data(&fresh);
-    }
-    target.copy_raw(&t)?;
+    op::write_out(target, &t, anywhere)?;
     // SAFETY: a live object.
     unsafe { ffi::Py_INCREF(o) };
     Ok(o)

@@ -202,6 +202,13 @@ impl Tensor {
         if self.requires_grad() {
             bail!(Runtime, "cannot resize variables that require grad");
         }
+        self.take_shape(shape)?;
+        self.bump_version();
+        Ok(())
+    }
+
+    /// As [`Tensor::resize_`], for a tensor that is written to next.
+    pub(crate) fn take_shape(&self, shape: &[usize]) -> Result<()> {
         if self.shape() != shape {
             let bytes = checked_bytes(shape, self.dtype())?;
             self.ptr()?;
@@ -212,7 +219,6 @@ impl Tensor {
             }
             self.set_data(&self.alias(Layout::contiguous(shape).at(offset)));
         }
-        self.bump_version();
         Ok(())
     }
 
