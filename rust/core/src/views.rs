@@ -63,6 +63,7 @@ fn as_strided_node(base: &Tensor, t: &Tensor) -> Node {
             ],
             inputs: smallvec![Meta::from(base)],
             outputs: smallvec![Meta::from(t)],
+            call_site: i.call_site.take(),
             ..Info::default()
         }
     });
