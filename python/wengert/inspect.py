@@ -21,7 +21,7 @@ class CallSite(NamedTuple):
 class record_call_sites:
     """From now on each recorded operation remembers the line that called it; False ends that.
 
-    Also a context manager. Off by default: the operation then pays nothing, else about 0.1 us.
+    Also a context manager. Off by default; on, it costs an operation about 40 ns.
 
     >>> import wengert.inspect
     >>> x = torch.ones(2, requires_grad=True)
