@@ -71,4 +71,4 @@ def __getattr__(name: str):
 
 
 # Loaded when first asked for.
-_LAZY = {"backends", "cpu", "cuda", "random", "return_types", "storage", "version"}
+_LAZY = {"backends", "cpu", "cuda", "inspect", "random", "return_types", "storage", "version"}

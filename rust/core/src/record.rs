@@ -182,6 +182,7 @@ fn structured_node(
             args: args.iter().map(without_tensor).collect(),
             inputs: slots.iter().map(|t| meta_of(*t)).collect(),
             outputs: outputs.iter().map(Meta::from).collect(),
+            call_site: i.call_site.take(),
             ..Info::default()
         }
     });

@@ -78,14 +78,29 @@ pub struct Info {
     pub inputs: SmallVec<[Meta; 2]>,
     pub outputs: SmallVec<[Meta; 1]>,
     pub hooks: Option<Box<Hooks>>,
-    /// Where the call was made, as the front end knows it: (code object, instruction).
-    pub call_site: Option<(Rc<dyn std::any::Any>, u32)>,
+    /// Where the call was made, if that is being recorded.
+    pub call_site: Option<CallSite>,
     /// The rule of a node that is not in the op table.
     pub rule: Option<Rc<dyn Rule>>,
     /// The front end's object for this node, or null.
     pub host: Cell<usize>,
     /// What the front end keeps with the node.
     pub notes: Option<Notes>,
+}
+
+/// A place in a program, as the front end knows it: a code object and an instruction. Which line
+/// that is, is found out when somebody asks.
+#[derive(Clone)]
+pub struct CallSite {
+    pub code: Notes,
+    pub instruction: u32,
+}
+
+guarded!(call_sites: Option<fn() -> Option<CallSite>> = None);
+
+/// From now on each new node remembers what `f` returns when it is recorded; None ends that.
+pub fn record_call_sites(f: Option<fn() -> Option<CallSite>>) {
+    call_sites(|slot| *slot = f);
 }
 
 /// Something of the front end's own.
@@ -153,7 +168,16 @@ impl Node {
                 info: UnsafeCell::new(None),
             });
         }
-        Node(slot)
+        let node = Node(slot);
+        if let Some(site) = call_sites(|f| *f) {
+            node.note_call_site(site());
+        }
+        node
+    }
+
+    #[cold]
+    fn note_call_site(&self, site: Option<CallSite>) {
+        self.with_info(|i| i.call_site = site);
     }
 
     #[inline(always)]

@@ -90,6 +90,7 @@ pub(crate) fn part_node(id: Id, edge: Edge, base: &Layout, t: &Tensor) -> Node {
             args: ops::strided::part_args(base, t.layout()),
             inputs: smallvec![Meta { shape: base.shape.clone(), dtype: t.dtype() }],
             outputs: smallvec![Meta::from(t)],
+            call_site: i.call_site.take(),
             ..Info::default()
         }
     });

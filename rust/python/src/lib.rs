@@ -23,6 +23,7 @@ mod parse;
 mod saved;
 mod shapes;
 mod shared;
+mod sites;
 mod table;
 mod text;
 mod threads;
@@ -72,6 +73,8 @@ mod _wengert {
     use crate::node::_gradient_edge;
     #[pymodule_export]
     use crate::shapes::_set_size_class;
+    #[pymodule_export]
+    use crate::sites::{_call_site, _record_call_sites};
     #[pymodule_export]
     use crate::table::_op_table;
     #[pymodule_export]

@@ -40,6 +40,14 @@ thread_local! {
 }
 
 impl Node {
+    /// The node on the tape; None for an accumulator.
+    pub fn op(&self) -> Option<&tape::Node> {
+        match &self.target.0 {
+            Target::Op(n) => Some(n),
+            Target::Leaf(_) => None,
+        }
+    }
+
     /// The edge that leads to output `k`.
     pub fn edge(&self, k: u32) -> Edge {
         match &self.target.0 {
