@@ -14,6 +14,8 @@ pub enum Kind {
     Memory,
     ZeroDivision,
     Attribute,
+    /// A matrix for which there is no result.
+    LinAlg,
     /// The front end has the real error (an exception raised by a hook); the text is a reminder.
     Host,
 }

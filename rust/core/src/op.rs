@@ -219,11 +219,14 @@ pub struct Cx<'a> {
     pub outputs: &'a [Meta],
     /// Which inputs need a gradient.
     pub wanted: u32,
+    /// Which outputs have a gradient; zeros stand for the others.
+    pub given: u32,
 }
 
 impl<'a> Cx<'a> {
-    pub fn of(id: Id, info: &'a Info, wanted: u32) -> Cx<'a> {
-        Cx { id, args: Args(&info.args), inputs: &info.inputs, outputs: &info.outputs, wanted }
+    pub fn of(id: Id, info: &'a Info, wanted: u32, given: u32) -> Cx<'a> {
+        let (inputs, outputs) = (&info.inputs, &info.outputs);
+        Cx { id, args: Args(&info.args), inputs, outputs, wanted, given }
     }
 
     /// Shape and dtype of input `i`.

@@ -50,12 +50,16 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
         if let Some(info) = node.info() {
-            fit(&Cx::of(node.op(), info, wanted), &mut out)?;
+            fit(&Cx::of(node.op(), info, wanted, 1), &mut out)?;
         }
         return Ok(out);
     }
     let empty = Info::default();
-    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted);
+    let given = grads.iter().enumerate().fold(0, |set, (k, g)| match g {
+        Some(_) => set | bit(k),
+        None => set,
+    });
+    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted, given);
     let mut out = Grads::new();
     if let Vjp::Each(f) = op.block.vjp() {
         let g = defined(grads, 0, &cx)?;

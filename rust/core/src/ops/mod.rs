@@ -7,6 +7,7 @@ pub(crate) mod diagonal;
 pub(crate) mod draws;
 pub(crate) mod index;
 pub(crate) mod join;
+pub(crate) mod linalg;
 pub(crate) mod loss;
 pub(crate) mod nn;
 pub(crate) mod order;
@@ -76,6 +77,7 @@ table! {
         STD_MEAN_DIM STD_MEAN_CORRECTION;
     Structured reduce::norm: LOGSUMEXP VECTOR_NORM VECTOR_NORM_0 LINALG_VECTOR_NORM NORM NORM_NAME;
     Structured reduce::linalg: MATRIX_NORM MATRIX_NORM_NAME LINALG_NORM LINALG_NORM_NAME;
+    Structured linalg: SVD_PARTS LINALG_SVD SVDVALS SVD;
     Structured reduce::product: PROD PROD_DIM NANSUM NANSUM_DIM;
     Structured reduce::truth: ANY ANY_DIM ANY_DIMS ALL ALL_DIM ALL_DIMS COUNT_NONZERO
         COUNT_NONZERO_DIMS;
