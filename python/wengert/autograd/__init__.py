@@ -4,7 +4,8 @@ import warnings
 
 from .. import _wengert
 from .._wengert import Tensor
-from . import graph
+from . import function, graph
+from .function import Function
 from .grad_mode import (
     enable_grad,
     inference_mode,
@@ -14,9 +15,11 @@ from .grad_mode import (
 )
 
 __all__ = [
+    "Function",
     "Variable",
     "backward",
     "enable_grad",
+    "function",
     "grad",
     "graph",
     "inference_mode",

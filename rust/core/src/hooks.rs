@@ -125,10 +125,19 @@ impl Node {
         at_node(self, |h| h.after.push(hook));
     }
 
-    /// Takes all hooks away (the garbage collector breaks cycles this way).
-    pub fn clear_hooks(&self) {
+    /// The front end's objects that this node keeps alive.
+    pub fn held(&self) -> impl Iterator<Item = *mut c_void> + '_ {
+        let rule = self.info().and_then(|i| i.rule.as_ref()).map(|r| r.held());
+        rule.into_iter().chain(self.hooks().into_iter().flat_map(Hooks::held)).filter(|o| !o.is_null())
+    }
+
+    /// Lets go of them (the garbage collector breaks cycles this way).
+    pub fn clear_held(&self) {
         if self.hooks().is_some() {
             drop(self.with_info(|i| i.hooks.take()));
+        }
+        if let Some(rule) = self.rule() {
+            rule.clear();
         }
     }
 }

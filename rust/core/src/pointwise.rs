@@ -194,7 +194,7 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
     };
     let id = special::overload(id, args);
     if let Some(out) = fast {
-        record::pointwise(id, args, &out);
+        record::pointwise(id, args, &out)?;
         return Ok(out);
     }
     let plan = plan(id, p, args)?;
@@ -203,7 +203,7 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
         Some((run, args)) => compute(run, &plan, &args)?,
         None => compute(id, &plan, args)?,
     };
-    record::pointwise(id, args, &out);
+    record::pointwise(id, args, &out)?;
     Ok(out)
 }
 
@@ -220,7 +220,7 @@ fn compute(id: Id, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
 pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let args = [Operand::Tensor(a), Operand::Tensor(b)];
     if let Some(out) = binary_fast(id, block(id), a, b)? {
-        record::pointwise(id, &args, &out);
+        record::pointwise(id, &args, &out)?;
         return Ok(out);
     }
     call(id, &args)

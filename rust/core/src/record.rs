@@ -7,7 +7,7 @@ use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
-use crate::{Result, Tensor, Value, bail, views};
+use crate::{Result, Tensor, Value, bail, saved, views};
 use smallvec::SmallVec;
 
 /// Where the gradient of `t` goes.
@@ -23,13 +23,14 @@ pub(crate) fn edge_of(t: &Tensor) -> Edge {
 
 /// Records a pointwise call if an input requires a gradient and recording is on.
 #[inline]
-pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) {
+pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
     let needed = args.iter().any(|a| a.tensor().is_some_and(Tensor::requires_grad));
     if needed && grad_enabled() && out.dtype().is_differentiable() {
         let wanted = wanted(args.iter().map(Operand::tensor));
-        let node = pointwise_node(id, args, wanted, out, None);
+        let node = pointwise_node(id, args, wanted, out, None)?;
         out.set_node(Some(node), 0);
     }
+    Ok(())
 }
 
 fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
@@ -49,7 +50,7 @@ fn pointwise_node(
     wanted: u32,
     out: &Tensor,
     before: Option<&Tensor>,
-) -> Node {
+) -> Result<Node> {
     let formula = &id.op().formula;
     let saves = formula.saves(wanted);
     let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
@@ -77,6 +78,9 @@ fn pointwise_node(
     if saves & 256 != 0 {
         saved.push(Saved::Output(out.detach(), out.version(), 0));
     }
+    if saved::hooked() {
+        saved::pack(&mut saved)?;
+    }
     let node = Node::new(id, edges, saved);
     if !plain {
         node.with_info(|i| {
@@ -84,7 +88,7 @@ fn pointwise_node(
             i.outputs.push(Meta::from(out));
         });
     }
-    node
+    Ok(node)
 }
 
 fn meta_of(t: Option<&Tensor>) -> Meta {
@@ -124,7 +128,7 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
     outputs.iter().filter(|t| t.base().is_some()).for_each(views::made);
     if wanted != 0 && !matches!(s.vjp, Vjp::None) {
         check_differentiable(id, &outputs)?;
-        let node = structured_node(id, s.vjp, args, &slots, wanted, &outputs);
+        let node = structured_node(id, s.vjp, args, &slots, wanted, &outputs)?;
         for (k, out) in outputs.iter().enumerate() {
             if out.dtype().is_differentiable() {
                 out.set_node(Some(node.clone()), k);
@@ -152,7 +156,7 @@ fn structured_node(
     slots: &[Option<&Tensor>],
     wanted: u32,
     outputs: &[Tensor],
-) -> Node {
+) -> Result<Node> {
     let formula = &id.op().formula;
     let saves =
         if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
@@ -173,6 +177,9 @@ fn structured_node(
     if saves == 0 {
         saved.clear();
     }
+    if saved::hooked() {
+        saved::pack(&mut saved)?;
+    }
     let node = Node::new(id, edges, saved);
     node.with_info(|i| {
         *i = Info {
@@ -183,7 +190,7 @@ fn structured_node(
             ..Info::default()
         }
     });
-    node
+    Ok(node)
 }
 
 /// An argument as the node keeps it: of indices only which there were.
@@ -270,7 +277,7 @@ impl<'a> InPlace<'a> {
             return Ok(());
         }
         views::mark_fresh(x);
-        let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref());
+        let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref())?;
         views::rebase(x, node)
     }
 }
@@ -326,7 +333,8 @@ fn write_in_place(
     let wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
     let vjp = id.op().block.vjp();
     let node = (wanted != 0)
-        .then(|| structured_node(id, vjp, args, slots, wanted, std::slice::from_ref(x)));
+        .then(|| structured_node(id, vjp, args, slots, wanted, std::slice::from_ref(x)))
+        .transpose()?;
     {
         let _off = Guard::new(false);
         write(x, &Args(args))?;

@@ -6,9 +6,10 @@
 
 use crate::hooks::Hooks;
 use crate::op::Id;
+use crate::saved::Packed;
 use crate::shape::Shape;
 use crate::sync::guarded;
-use crate::{DType, Result, Scalar, Tensor, Value, bail};
+use crate::{DType, Result, Scalar, Tensor, Value, anomaly, bail};
 use smallvec::SmallVec;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -47,6 +48,8 @@ pub enum Saved {
     /// An output, without its history (which would be a cycle), and its number.
     Output(Tensor, u32, u32),
     Number(Scalar),
+    /// What a hook made of an input or output.
+    Packed(Box<Packed>),
     /// The formula needs it, but only for a gradient that nobody asks for.
     Absent,
 }
@@ -111,6 +114,18 @@ pub trait Rule {
     fn name(&self) -> String;
     /// Gradients of the inputs for those of the outputs.
     fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
+    /// The node has run and drops what it saved.
+    fn release(&self) {}
+    /// The front end's own rule behind this one, if it is one.
+    fn own(&self) -> Option<&dyn std::any::Any> {
+        None
+    }
+    /// The front end's object that this rule keeps alive, for its garbage collector, or null.
+    fn held(&self) -> *mut std::ffi::c_void {
+        std::ptr::null_mut()
+    }
+    /// Lets go of that object's contents, to break a cycle.
+    fn clear(&self) {}
 }
 
 const CHUNK: usize = 512;
@@ -167,12 +182,27 @@ impl Node {
         if let Some(site) = call_sites(|f| *f) {
             node.note_call_site(site());
         }
+        if anomaly::enabled() {
+            anomaly::made(&node);
+        }
         node
     }
 
     #[cold]
     fn note_call_site(&self, site: Option<CallSite>) {
         self.with_info(|i| i.call_site = site);
+    }
+
+    /// Replaces the saved values, once these are known or when a hook packs one of them.
+    pub fn keep(&self, saved: SmallVec<[Saved; 2]>) {
+        // SAFETY: no reference from `saved` is held by the caller.
+        drop(unsafe { std::mem::replace(&mut *self.inner().saved.get(), saved) });
+    }
+
+    /// Calls `f` with saved value `i`, which it may replace, if there is one.
+    pub(crate) fn with_saved<R>(&self, i: usize, f: impl FnOnce(&mut Saved) -> R) -> Option<R> {
+        // SAFETY: `f` is short and does not come back to this node's saved values.
+        unsafe { &mut *self.inner().saved.get() }.get_mut(i).map(f)
     }
 
     #[inline(always)]
@@ -240,6 +270,10 @@ impl Node {
         if self.saved().iter().any(|s| !matches!(s, Saved::Absent)) {
             self.inner().freed.set(true);
         }
+        if let Some(rule) = self.rule() {
+            self.inner().freed.set(true);
+            rule.release();
+        }
         // SAFETY: no reference from `saved` is held by the caller.
         let old = unsafe { std::mem::take(&mut *self.inner().saved.get()) };
         drop(old);
@@ -249,6 +283,12 @@ impl Node {
     #[inline]
     pub fn hooks(&self) -> Option<&Hooks> {
         self.info().and_then(|i| i.hooks.as_deref())
+    }
+
+    /// The rule of a node that is not in the op table.
+    #[inline]
+    pub fn rule(&self) -> Option<Rc<dyn Rule>> {
+        self.info().and_then(|i| i.rule.clone())
     }
 
     /// Notes shape and dtype of output `k`, which plain nodes do not keep.
@@ -269,7 +309,7 @@ impl Node {
     }
 
     /// Fails if saved values were already released.
-    pub(crate) fn check_not_released(&self) -> Result<()> {
+    pub fn check_not_released(&self) -> Result<()> {
         if self.is_released() {
             bail!(
                 Runtime,

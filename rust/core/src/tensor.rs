@@ -27,6 +27,7 @@ const HOST_OWNED: u8 = 4;
 const WRAPPED: u8 = 8; // made of a Python number: weak in promotion
 const MULTI_VIEW: u8 = 16; // one of several views made by one call
 const NO_GRAD_VIEW: u8 = 32; // a view made while grad mode was off
+const CUSTOM_VIEW: u8 = 128; // a view returned by a custom function
 const OWN_VERSION: u8 = 64; // counts writes by itself (`x.data`)
 
 struct Inner {
@@ -281,6 +282,14 @@ impl Tensor {
 
     pub(crate) fn set_no_grad_view(&self, on: bool) {
         self.set_flag(NO_GRAD_VIEW, on);
+    }
+
+    pub(crate) fn is_custom_view(&self) -> bool {
+        self.flag(CUSTOM_VIEW)
+    }
+
+    pub(crate) fn set_custom_view(&self, on: bool) {
+        self.set_flag(CUSTOM_VIEW, on);
     }
 
     /// The node that made this tensor (without bringing a view's history up to date).

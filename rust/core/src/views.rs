@@ -83,8 +83,17 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
                 "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
             );
         }
+        let output = || x.node().map_or("UnbindBackward0".to_string(), Node::name);
+        if x.is_custom_view() {
+            bail!(
+                Runtime,
+                "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function.",
+                x.output_nr(),
+                output().trim_end_matches("Backward")
+            );
+        }
         if x.is_multi_view() {
-            let name = x.node().map_or("UnbindBackward0".to_string(), Node::name);
+            let name = output();
             bail!(
                 Runtime,
                 "Output {} of {name} is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
@@ -108,9 +117,14 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
 
 /// Makes `node` (whose first input is the old `x`) the newest history of `x`, and of its base.
 pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
+    rebase_output(x, node, 0)
+}
+
+/// As [`rebase`], where `x` is output `k` of the node.
+pub(crate) fn rebase_output(x: &Tensor, node: Node, k: usize) -> Result<()> {
     let Some(base) = x.base().cloned() else {
-        move_retained(x, &node);
-        x.set_node(Some(node), 0);
+        move_retained(x, &node, k);
+        x.set_node(Some(node), k);
         return Ok(());
     };
     let mut edges: SmallVec<[Edge; 2]> = smallvec![edge_of(&base)];
@@ -121,19 +135,19 @@ pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
         i.rule = Some(Rc::new(rule));
         i.outputs.push(Meta::from(&base));
     });
-    move_retained(&base, &copy);
+    move_retained(&base, &copy, 0);
     base.set_node(Some(copy), 0);
     regenerate(x, &base);
     Ok(())
 }
 
 /// `retain_grad` follows the tensor to its newest history.
-fn move_retained(t: &Tensor, node: &Node) {
+fn move_retained(t: &Tensor, node: &Node, output: usize) {
     if t.retains() {
         if let Some(old) = t.node() {
             hooks::forget_retained(old, t.id());
         }
-        hooks::retain(node, 0, t.id());
+        hooks::retain(node, output as u32, t.id());
     }
 }
 
@@ -167,6 +181,14 @@ impl Rule for CopySlices {
             *first = Some(ops::strided::with_part(g, &new, &self.base, &self.view)?);
         }
         Ok(out)
+    }
+
+    fn release(&self) {
+        self.inner.release();
+    }
+
+    fn held(&self) -> *mut std::ffi::c_void {
+        self.inner.rule().map_or(std::ptr::null_mut(), |r| r.held())
     }
 }
 

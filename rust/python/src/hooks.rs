@@ -39,7 +39,7 @@ impl Callable {
 }
 
 /// The core is only entered under the GIL.
-fn python<'py>() -> Python<'py> {
+pub fn python<'py>() -> Python<'py> {
     // SAFETY: as said above.
     unsafe { Python::assume_attached() }
 }

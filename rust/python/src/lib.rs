@@ -9,6 +9,7 @@ mod create;
 mod data;
 mod dtypes;
 mod errors;
+mod function;
 mod generator;
 mod hooks;
 mod index;
@@ -71,6 +72,10 @@ mod _wengert {
     use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};
     #[pymodule_export]
     use crate::node::_gradient_edge;
+    #[pymodule_export]
+    use crate::saved::{
+        _disable_saved_tensors_hooks, _pop_saved_tensors_hooks, _push_saved_tensors_hooks,
+    };
     #[pymodule_export]
     use crate::shapes::_set_size_class;
     #[pymodule_export]

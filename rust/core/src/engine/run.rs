@@ -8,7 +8,7 @@ use crate::hooks::{Hook, Hooks, NodeHook};
 use crate::mode::Guard;
 use crate::sync::guarded;
 use crate::tape::{Edge, Node};
-use crate::{Result, Tensor, bail, views, vjp};
+use crate::{Result, Tensor, anomaly, bail, views, vjp};
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
@@ -276,7 +276,11 @@ impl Run<'_> {
         }
         let mut out = vjp::Grads::new();
         if wanted != 0 && grads.iter().any(Option::is_some) {
-            out = vjp::apply(&node, &grads, wanted)?;
+            out = if anomaly::enabled() {
+                anomaly::watch(&node, || vjp::apply(&node, &grads, wanted))?
+            } else {
+                vjp::apply(&node, &grads, wanted)?
+            };
         }
         if node.hooks().is_some() {
             out.resize(node.edges().len(), None);
