@@ -14,6 +14,7 @@ pub enum Kind {
     Memory,
     ZeroDivision,
     Attribute,
+    Assertion,
     /// The front end has the real error (an exception raised by a hook); the text is a reminder.
     Host,
 }

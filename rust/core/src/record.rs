@@ -183,6 +183,7 @@ fn structured_node(
     let node = Node::new(id, edges, saved);
     node.with_info(|i| {
         *i = Info {
+            notes: i.notes.take(),
             args: args.iter().map(without_tensor).collect(),
             inputs: slots.iter().map(|t| meta_of(*t)).collect(),
             outputs: outputs.iter().map(Meta::from).collect(),

@@ -4,10 +4,10 @@
 use crate::mode::{Guard, grad_enabled};
 use crate::record::edge_of;
 use crate::tape::{Edge, Node, Rule, Saved};
-use crate::{Result, Tensor, bail};
+use crate::{Result, Storage, Tensor, bail};
 use smallvec::{SmallVec, smallvec};
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 /// Packs tensors.
 pub trait Pack {
@@ -90,7 +90,7 @@ impl Packed {
         Ok(match edge {
             Edge::None => t,
             _ if !grad_enabled() => t,
-            Edge::Node(n, k) if t.node().is_some_and(|m| m.same(&n)) && t.output_nr() == k as usize => t,
+            Edge::Node(n, k) if is_output(&t, &n, k) => t,
             Edge::Node(n, k) => {
                 let whole = t.detach();
                 whole.set_node(Some(n), k as usize);
@@ -104,6 +104,10 @@ impl Packed {
             }
         })
     }
+}
+
+fn is_output(t: &Tensor, n: &Node, k: u32) -> bool {
+    t.node().is_some_and(|m| m.same(n)) && t.output_nr() == k as usize
 }
 
 /// A node that hands gradients on to `edge`.
@@ -147,7 +151,7 @@ fn pack_one(s: &mut Saved, packer: &dyn Pack) -> Result<()> {
     if t.version() != version {
         bail!(
             Runtime,
-            "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook can not be modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need to perform in-place operations on the input to a pack hook."
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need to perform in-place operations on the input to a pack hook."
         );
     }
     *s = Saved::Packed(Box::new(Packed { what, history }));
@@ -181,7 +185,7 @@ impl Node {
         let result = if matches!(s, Saved::Packed(_)) {
             Err(crate::err!(
                 Runtime,
-                "Calling register_hooks on a saved tensor whose hooks have already been set. Please unregister the current hooks first."
+                "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time."
             ))
         } else {
             pack_one(&mut s, packer)
@@ -189,4 +193,100 @@ impl Node {
         self.with_saved(slot, |old| *old = s);
         result
     }
+}
+
+/// Keeps the value that a tensor had when it was saved: the first write to its memory finds a copy
+/// taken (`torch.autograd.graph.allow_mutation_on_saved_tensors`).
+#[derive(Default)]
+pub struct Preserve {
+    /// What was saved, until it is copied or forgotten.
+    originals: RefCell<Vec<Weak<Original>>>,
+    open: Cell<bool>,
+}
+
+struct Original {
+    value: RefCell<Tensor>,
+    copied: Cell<bool>,
+    owner: Rc<Preserve>,
+}
+
+thread_local! {
+    static PRESERVING: RefCell<Option<Rc<Preserve>>> = const { RefCell::new(None) };
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Preserve {
+    /// Begins to keep values in this thread.
+    ///
+    /// # Errors
+    /// RuntimeError if it is done already.
+    pub fn open() -> Result<Rc<Preserve>> {
+        if WATCHING.replace(true) {
+            bail!(Runtime, "allow_mutation_on_saved_tensors contexts cannot be nested");
+        }
+        let new = Rc::new(Preserve { open: Cell::new(true), ..Preserve::default() });
+        PRESERVING.set(Some(new.clone()));
+        push(Rc::new(Keeper(new.clone())));
+        Ok(new)
+    }
+
+    /// Ends it. What was copied cannot be had any more.
+    pub fn close(&self) {
+        self.open.set(false);
+        self.originals.take();
+        WATCHING.set(false);
+        PRESERVING.take();
+        pop();
+    }
+}
+
+struct Keeper(Rc<Preserve>);
+
+impl Pack for Keeper {
+    fn pack(&self, t: &Tensor) -> Result<Rc<dyn Unpack>> {
+        let value = RefCell::new(t.clone());
+        let one = Rc::new(Original { value, copied: Cell::new(false), owner: self.0.clone() });
+        self.0.originals.borrow_mut().push(Rc::downgrade(&one));
+        Ok(Rc::new(Kept(one)))
+    }
+}
+
+struct Kept(Rc<Original>);
+
+impl Unpack for Kept {
+    fn unpack(&self) -> Result<Tensor> {
+        if !self.0.owner.open.get() {
+            bail!(
+                Assertion,
+                "Trying to backward outside of the 'allow_mutation_on_saved_tensors' contextin which the graph was originally recorded."
+            );
+        }
+        Ok(self.0.value.borrow().clone())
+    }
+}
+
+/// To be called before memory is written to: takes the copies that are needed.
+#[inline]
+pub(crate) fn before_write(storage: &Storage) -> Result<()> {
+    if WATCHING.get() { preserve(storage) } else { Ok(()) }
+}
+
+#[cold]
+fn preserve(storage: &Storage) -> Result<()> {
+    let Some(mode) = PRESERVING.with_borrow(Clone::clone) else { return Ok(()) };
+    let list: Vec<Rc<Original>> = {
+        let mut all = mode.originals.borrow_mut();
+        all.retain(|w| w.strong_count() > 0);
+        all.iter().filter_map(Weak::upgrade).collect()
+    };
+    let _off = Guard::new(false);
+    for one in list.iter().filter(|o| !o.copied.get()) {
+        let t = one.value.borrow().clone();
+        if t.storage().same(storage) {
+            one.copied.set(true);
+            let copy = t.fresh_copy(t.dtype())?;
+            drop(one.value.replace(copy));
+        }
+    }
+    Ok(())
 }

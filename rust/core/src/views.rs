@@ -55,6 +55,7 @@ fn as_strided_node(base: &Tensor, t: &Tensor) -> Node {
     let offset = t.layout().offset - base.layout().offset;
     node.with_info(|i| {
         *i = Info {
+            notes: i.notes.take(),
             args: vec![
                 Value::None,
                 Value::from(&sizes[..]),
@@ -77,12 +78,6 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
         return Ok(());
     }
     if let Some(base) = x.base() {
-        if x.is_no_grad_view() {
-            bail!(
-                Runtime,
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
-            );
-        }
         let output = || x.node().map_or("UnbindBackward0".to_string(), Node::name);
         if x.is_custom_view() {
             bail!(
@@ -90,6 +85,12 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
                 "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function.",
                 x.output_nr(),
                 output().trim_end_matches("Backward")
+            );
+        }
+        if x.is_no_grad_view() {
+            bail!(
+                Runtime,
+                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
             );
         }
         if x.is_multi_view() {

@@ -2,7 +2,8 @@
 
 use super::accumulate::{accumulate, add, evaluate, keep};
 use super::leaves::Leaves;
-use super::{Callbacks, Options};
+use super::Options;
+use super::pass::Running;
 use crate::formula::bit;
 use crate::hooks::{Hook, Hooks, NodeHook};
 use crate::mode::Guard;
@@ -76,7 +77,7 @@ pub(super) fn run(
         (r.last, r.active == 1)
     });
     let _active = Active;
-    let callbacks = Callbacks::open();
+    let pass = Running::open(id, roots, &options);
     let found = {
         let _mode = Guard::new(options.create_graph);
         let mut run = Run {
@@ -104,7 +105,7 @@ pub(super) fn run(
         }
         run.finish()?
     };
-    callbacks.call()?;
+    pass.finish()?;
     Ok(found)
 }
 
