@@ -16,7 +16,7 @@ use crate::shape::show;
 use crate::tape::{Edge, Meta, Node};
 use crate::{Error, Result, Tensor, bail, ops, vjp};
 pub use accumulate::accumulate;
-pub use pass::{Callback, current_pass, inputs_given, queue_callback, will_run};
+pub use pass::{Callback, current_pass, inputs_given, queue_callback, set_inputs_given, will_run};
 
 /// What a backward pass is asked to do.
 #[derive(Clone, Copy, Default)]

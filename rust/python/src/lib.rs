@@ -1,12 +1,14 @@
 //! The Python module of wengert: argument parsing, number slots, indexing, exceptions, buffers.
 //! No arithmetic and no derivative is here.
 
+mod anomaly;
 mod attrs;
 mod autograd;
 mod buffer;
 mod convert;
 mod create;
 mod data;
+mod depth;
 mod dtypes;
 mod errors;
 mod function;
@@ -64,8 +66,10 @@ mod _wengert {
     use super::*;
 
     #[pymodule_export]
+    use crate::anomaly::{_set_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled};
+    #[pymodule_export]
     use crate::autograd::{
-        _backward, _backward_one, _fusion_enabled, _grad, _live, _queue_callback, _set_fusion,
+        _Preserve, _backward, _backward_one, _current_pass, _increment_version, _inputs_given, _will_run, _fusion_enabled, _grad, _live, _queue_callback, _set_fusion,
         _set_grad_enabled, is_grad_enabled,
     };
     #[pymodule_export]

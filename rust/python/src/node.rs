@@ -13,7 +13,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use std::cell::RefCell;
 use wengert::Tensor;
-use wengert::tape::{self, Edge};
+use wengert::tape::{self, Edge, Meta};
 
 /// What a node object stands for.
 #[derive(Clone)]
@@ -111,20 +111,22 @@ impl Node {
     /// A dictionary for whatever the user wants to keep with the node.
     #[getter]
     fn metadata(&self, py: Python<'_>) -> Py<PyDict> {
-        let place = match &self.target.0 {
-            Target::Op(n) => n.with_info(|i| i.notes.clone()),
-            Target::Leaf(t) => t.notes(),
+        metadata_of(py, &self.target.0)
+    }
+
+    /// Shape, dtype and device of each output, as far as they are known.
+    #[getter]
+    fn _input_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let known: Vec<Meta> = match &self.target.0 {
+            Target::Op(n) => n.info().map(|i| i.outputs.to_vec()).unwrap_or_default(),
+            Target::Leaf(t) => vec![Meta::from(t)],
         };
-        if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Py<PyDict>>>()) {
-            return known.0.clone_ref(py);
-        }
-        let dict = PyDict::new(py).unbind();
-        let kept: tape::Notes = std::rc::Rc::new(Guarded(dict.clone_ref(py)));
-        match &self.target.0 {
-            Target::Op(n) => n.with_info(|i| i.notes = Some(kept)),
-            Target::Leaf(t) => t.set_notes(kept),
-        }
-        dict
+        let facts = known.iter().map(|m| {
+            let dtype = saved::dtype_object(py, m.dtype)?;
+            Ok((PyTuple::new(py, m.shape.iter())?, dtype))
+        });
+        let facts = facts.collect::<PyResult<Vec<_>>>()?;
+        py.import("wengert.autograd.graph")?.call_method1("_metadata", (facts,))
     }
 
     /// Grows with the time of creation.
@@ -231,6 +233,24 @@ impl Node {
     }
 }
 
+/// The dictionary of a node, made when it is first asked for.
+pub fn metadata_of(py: Python<'_>, target: &Target) -> Py<PyDict> {
+    let place = match target {
+        Target::Op(n) => n.with_info(|i| i.notes.clone()),
+        Target::Leaf(t) => t.notes(),
+    };
+    if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Py<PyDict>>>()) {
+        return known.0.clone_ref(py);
+    }
+    let dict = PyDict::new(py).unbind();
+    let kept: tape::Notes = std::rc::Rc::new(Guarded(dict.clone_ref(py)));
+    match target {
+        Target::Op(n) => n.with_info(|i| i.notes = Some(kept)),
+        Target::Leaf(t) => t.set_notes(kept),
+    }
+    dict
+}
+
 fn no_attribute(class: &str, name: &str) -> PyErr {
     PyAttributeError::new_err(format!("'{class}' object has no attribute '{name}'"))
 }
@@ -314,7 +334,10 @@ pub fn grad_fn(t: &Tensor) -> Result<*mut ffi::PyObject, Raised> {
     // SAFETY: called under the GIL.
     let py = unsafe { Python::assume_attached() };
     Ok(match t.grad_node() {
-        Some(n) => object_of(py, Target::Op(n))?.into_ptr(),
+        Some(n) => {
+            n.know_output(t.output_nr(), t);
+            object_of(py, Target::Op(n))?.into_ptr()
+        }
         None => py.None().into_ptr(),
     })
 }

@@ -112,6 +112,12 @@ impl SavedTensor {
 
 #[pymethods]
 impl SavedTensor {
+    #[new]
+    fn create() -> PyResult<SavedTensor> {
+        let text = "Trying to create a SavedTensor object from Python is forbidden.";
+        Err(PyRuntimeError::new_err(text))
+    }
+
     /// Packs the tensor by `pack_hook` now; `unpack_hook` gives it back when it is needed.
     fn register_hooks(&self, pack_hook: Py<PyAny>, unpack_hook: Py<PyAny>) -> PyResult<()> {
         let pair = Pair::new(pack_hook, unpack_hook);
@@ -206,6 +212,6 @@ fn python_value(py: Python<'_>, v: Value) -> PyResult<Bound<'_, PyAny>> {
     }
 }
 
-fn dtype_object(py: Python<'_>, d: DType) -> PyResult<Bound<'_, PyAny>> {
+pub fn dtype_object(py: Python<'_>, d: DType) -> PyResult<Bound<'_, PyAny>> {
     crate::convert::owned(py, crate::dtypes::raw_object(d))
 }

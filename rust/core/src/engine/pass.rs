@@ -3,7 +3,7 @@
 use super::Options;
 use crate::tape::{Edge, Node};
 use crate::{Result, bail};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -21,6 +21,7 @@ struct Pass {
 thread_local! {
     /// The passes that run in this thread, the innermost last.
     static PASSES: RefCell<Vec<Pass>> = const { RefCell::new(Vec::new()) };
+    static INPUTS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Calls `f` when the innermost pass of this thread ends.
@@ -42,9 +43,14 @@ pub fn current_pass() -> Option<u32> {
     PASSES.with_borrow(|stack| stack.last().map(|p| p.id))
 }
 
-/// True if a pass that runs in this thread computes the gradients of some inputs only.
+/// True if a pass that is running computes the gradients of some inputs only.
 pub fn inputs_given() -> bool {
-    PASSES.with_borrow(|stack| stack.iter().any(|p| p.inputs.is_some()))
+    INPUTS.get() || PASSES.with_borrow(|stack| stack.iter().any(|p| p.inputs.is_some()))
+}
+
+/// Says that this thread's passes run inside one of another thread that has inputs.
+pub fn set_inputs_given(yes: bool) {
+    INPUTS.set(yes);
 }
 
 /// Which of these edges the innermost pass sends gradients along.
