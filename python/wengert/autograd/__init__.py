@@ -4,7 +4,8 @@ import warnings
 
 from .. import _wengert
 from .._wengert import Tensor
-from . import function, graph
+from . import anomaly_mode, function, graph
+from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function
 from .grad_mode import (
     enable_grad,
@@ -13,11 +14,13 @@ from .grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from .graph import set_multithreading_enabled
 
 __all__ = [
     "Function",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "function",
     "grad",
@@ -25,14 +28,16 @@ __all__ = [
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 
 def _sequence(value):
     if value is None:
         return None
-    return [value] if isinstance(value, Tensor) else list(value)
+    return [value] if isinstance(value, (Tensor, graph.GradientEdge)) else list(value)
 
 
 def _grads_for(tensors, grads):
@@ -158,6 +163,15 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_un
     return tuple(None if c[0] is None else _wengert.stack(list(c)) for c in columns)
 
 
+class _Engine:
+    """What `Variable._execution_engine` is asked for."""
+
+    @staticmethod
+    def queue_callback(callback):
+        """Calls `callback` when the running backward pass ends."""
+        _wengert._queue_callback(callback)
+
+
 class _VariableMeta(type):
     def __instancecheck__(cls, other):
         return isinstance(other, Tensor)
@@ -169,6 +183,8 @@ class Variable(metaclass=_VariableMeta):
     >>> torch.autograd.Variable(torch.ones(1), requires_grad=True)
     tensor([1.], requires_grad=True)
     """
+
+    _execution_engine = _Engine()
 
     def __new__(cls, data, requires_grad=False, volatile=None):
         if volatile is not None:

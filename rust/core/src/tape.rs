@@ -300,6 +300,23 @@ impl Node {
         });
     }
 
+    /// Tells the node behind edge `i` shape and dtype of its output.
+    pub fn tell_input(&self, i: usize) {
+        let Some(Edge::Node(n, 0)) = self.edges().get(i) else { return };
+        let Some(info) = self.info() else { return };
+        // A node without shapes of its own has inputs like its output.
+        let meta = if info.inputs.is_empty() { info.outputs.first() } else { info.inputs.get(i) };
+        if let Some(meta) = meta.cloned()
+            && !n.same(self)
+        {
+            n.with_info(|i| {
+                if i.outputs.is_empty() {
+                    i.outputs.push(meta);
+                }
+            });
+        }
+    }
+
     /// PyTorch's name: `MulBackward0`.
     pub fn name(&self) -> String {
         match self.info().and_then(|i| i.rule.as_ref()) {

@@ -88,7 +88,8 @@ impl Node {
     fn next_functions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let mut out = Vec::new();
         if let Target::Op(n) = &self.target.0 {
-            for e in n.edges() {
+            for (i, e) in n.edges().iter().enumerate() {
+                n.tell_input(i);
                 out.push(match e {
                     Edge::None => (py.None(), 0),
                     Edge::Leaf(t) => (object_of(py, Target::Leaf(t.clone()))?, 0),
