@@ -1,6 +1,7 @@
 """The graph as an object: nodes, edges, hooks of several tensors, hooks of saved tensors."""
 
 import gc
+import threading
 import weakref
 
 import pytest
@@ -21,7 +22,7 @@ def test_nodes(t):
     y = (x * x).sum()
     node = y.grad_fn
     yield node.name(), type(node).__name__, isinstance(node, t.autograd.graph.Node)
-    (product, k), = node.next_functions
+    ((product, k),) = node.next_functions
     yield product.name(), k, [f[0].name() for f in product.next_functions]
     yield product.next_functions[0][0] is product.next_functions[1][0]
     yield product.next_functions[0][0].variable is x
@@ -94,6 +95,49 @@ def test_set_multithreading_enabled(t):
         (x * 2).sum().backward()
     t.autograd.set_multithreading_enabled(True)
     yield x.grad
+
+
+@scenario
+def test_threads(t):
+    """Separate graphs, one leaf: nothing is lost; an error reaches its own caller only."""
+    x = leaf(t)
+    errors = []
+
+    class Fails(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, fail):
+            ctx.fail = fail
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            if ctx.fail:
+                raise ZeroDivisionError("in one thread")
+            return g * 2, None
+
+    def work(k):
+        for _ in range(20):
+            try:
+                Fails.apply(x, k == 3).sum().backward()
+            except ZeroDivisionError:
+                errors.append(k)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    yield x.grad, errors
+
+
+def test_wrong_calls_of_a_node(wt):
+    """An error, not a crash."""
+    for y in (leaf(wt) * leaf(wt), leaf(wt).exp(), leaf(wt).sum(), leaf(wt).view(2, 1)):
+        for args in ((), (1,), (wt.ones(7), wt.ones(7)), (wt.ones(3, 5),), ("a",), (None, None)):
+            try:
+                y.grad_fn(*args)
+            except (RuntimeError, TypeError):
+                pass
 
 
 # --- Hooks of several tensors --------------------------------------------------------------------
@@ -187,9 +231,7 @@ def test_the_innermost_pair_wins(t):
     seen = []
 
     def pair(name):
-        return t.autograd.graph.saved_tensors_hooks(
-            lambda v: seen.append(name) or v, lambda v: v
-        )
+        return t.autograd.graph.saved_tensors_hooks(lambda v: seen.append(name) or v, lambda v: v)
 
     with pair("outer"):
         x.exp()
@@ -210,7 +252,7 @@ def test_hooks_of_custom_functions(t):
 
         @staticmethod
         def backward(ctx, g):
-            x, none, y = ctx.saved_tensors
+            x, _, y = ctx.saved_tensors
             return g * x * y
 
     x = leaf(t)

@@ -137,6 +137,10 @@ def _finish(result, inputs, allow_unused, materialize):
                     "graph. Set allow_unused=True if this is the desired behavior."
                 )
     if materialize:
+        if any(g is None and not isinstance(t, Tensor) for g, t in zip(result, inputs)):
+            raise RuntimeError(
+                "materialize_grads cannot be used when the given input is a GradientEdge"
+            )
         zeros = _wengert.zeros_like
         result = [zeros(t) if g is None else g for g, t in zip(result, inputs)]
     return tuple(result)

@@ -70,8 +70,13 @@ def _failed(name, metadata):
     parent = metadata.get("parent_")
     while parent is not None:
         lines = parent.metadata.get("traceback_")
-        told = "No forward pass information available." if lines is None else (
-            "Traceback of forward call that induced the previous calculation:\n" + "".join(lines)
+        told = (
+            "No forward pass information available."
+            if lines is None
+            else (
+                "Traceback of forward call that induced the previous calculation:\n"
+                + "".join(lines)
+            )
         )
         warnings.warn(
             f"\n\nPrevious calculation was induced by {parent.name()}. {told}", stacklevel=2

@@ -3,7 +3,8 @@
 import functools
 import warnings
 
-from .._wengert import FunctionCtx, Tensor, _FunctionBase
+from .._wengert import Tensor, _FunctionBase
+from .._wengert import _FunctionCtx as FunctionCtx
 from .grad_mode import is_grad_enabled, no_grad
 
 __all__ = ["Function", "FunctionCtx", "FunctionMeta", "InplaceFunction", "once_differentiable"]

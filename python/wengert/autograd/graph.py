@@ -158,9 +158,7 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     tensors = tuple(tensors)
     hook = _all(tensors, fn) if mode == "all" else _any(fn)
-    return _MultiHandle(
-        t.register_hook(functools.partial(hook, i)) for i, t in enumerate(tensors)
-    )
+    return _MultiHandle(t.register_hook(functools.partial(hook, i)) for i, t in enumerate(tensors))
 
 
 def _all(tensors, fn):
@@ -208,5 +206,3 @@ class set_multithreading_enabled:
 
     def __exit__(self, *exc):
         set_multithreading_enabled._enabled = self.before
-
-

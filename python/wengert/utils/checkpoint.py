@@ -343,9 +343,7 @@ class CheckpointFunction(Function):
         if isinstance(outputs, Tensor):
             outputs = (outputs,)
         pairs = [
-            (t, g)
-            for t, g in zip(outputs, grads)
-            if isinstance(t, Tensor) and t.requires_grad
+            (t, g) for t, g in zip(outputs, grads) if isinstance(t, Tensor) and t.requires_grad
         ]
         if not pairs:
             raise RuntimeError(

@@ -77,7 +77,8 @@ fn alias(t: &Tensor) -> Tensor {
     view
 }
 
-/// How a tensor that the function saves is kept: an output without its node, which would be a cycle.
+/// How a tensor that the function saves is kept: an output without its node, which would be a
+/// cycle.
 pub fn saved(node: &Node, t: &Tensor) -> Saved {
     match t.node() {
         Some(n) if n.same(node) => Saved::Output(t.detach(), t.version(), t.output_nr() as u32),

@@ -128,7 +128,9 @@ impl Node {
     /// The front end's objects that this node keeps alive.
     pub fn held(&self) -> impl Iterator<Item = *mut c_void> + '_ {
         let rule = self.info().and_then(|i| i.rule.as_ref()).map(|r| r.held());
-        rule.into_iter().chain(self.hooks().into_iter().flat_map(Hooks::held)).filter(|o| !o.is_null())
+        rule.into_iter()
+            .chain(self.hooks().into_iter().flat_map(Hooks::held))
+            .filter(|o| !o.is_null())
     }
 
     /// Lets go of them (the garbage collector breaks cycles this way).

@@ -178,11 +178,21 @@ impl Node {
     /// # Errors
     /// RuntimeError if it was freed, or packed before.
     pub fn pack_saved(&self, slot: usize, packer: &dyn Pack) -> Result<()> {
-        self.check_not_released()?;
+        if self.is_released() {
+            bail!(
+                Runtime,
+                "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved variables after calling backward."
+            );
+        }
         let Some(mut s) = self.with_saved(slot, |s| std::mem::replace(s, Saved::Absent)) else {
-            bail!(Runtime, "there is no such saved tensor");
+            bail!(Runtime, "Calling register_hooks on a saved tensor with value None is forbidden");
         };
-        let result = if matches!(s, Saved::Packed(_)) {
+        let result = if matches!(s, Saved::Absent) {
+            Err(crate::err!(
+                Runtime,
+                "Calling register_hooks on a saved tensor with value None is forbidden"
+            ))
+        } else if matches!(s, Saved::Packed(_)) {
             Err(crate::err!(
                 Runtime,
                 "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time."

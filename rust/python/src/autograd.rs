@@ -1,7 +1,7 @@
 //! Backward passes and grad modes.
 
-use crate::depth;
 use crate::convert::{Arg, Guarded, Ret, py_result};
+use crate::depth;
 use crate::errors::from_python;
 use crate::node::Node;
 use crate::object::tensor_ref;

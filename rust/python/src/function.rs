@@ -1,4 +1,5 @@
-//! Custom functions (`torch.autograd.Function`): forward and backward are methods of a Python class.
+//! Custom functions (`torch.autograd.Function`): forward and backward are methods of a Python
+//! class.
 //!
 //! The node's rule is a [`Call`]: the class, what `forward` said on its context, and the context's
 //! attributes. A context object is a node object that shares this dictionary; it holds the node, and
@@ -12,8 +13,8 @@ use crate::object::{self, tensor_ref};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
-use pyo3::pyclass_init::PyClassInitializer;
 use pyo3::prelude::*;
+use pyo3::pyclass_init::PyClassInitializer;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
@@ -183,7 +184,8 @@ fn call<'py>(f: &Bound<'py, PyAny>, args: &[Bound<'py, PyAny>]) -> PyResult<Boun
     let raw: SmallVec<[*mut ffi::PyObject; 6]> = args.iter().map(Bound::as_ptr).collect();
     // SAFETY: live objects; the result is owned, or an exception is set.
     unsafe {
-        let out = ffi::PyObject_Vectorcall(f.as_ptr(), raw.as_ptr(), raw.len(), std::ptr::null_mut());
+        let out =
+            ffi::PyObject_Vectorcall(f.as_ptr(), raw.as_ptr(), raw.len(), std::ptr::null_mut());
         Bound::from_owned_ptr_or_err(f.py(), out)
     }
 }
@@ -394,7 +396,10 @@ impl Call {
 #[pyclass(frozen, subclass, extends = Node, module = "torch.autograd.function")]
 pub struct FunctionCtx;
 
-fn of_call<R>(slf: &Bound<'_, FunctionCtx>, f: impl FnOnce(&tape::Node, &Call) -> R) -> PyResult<R> {
+fn of_call<R>(
+    slf: &Bound<'_, FunctionCtx>,
+    f: impl FnOnce(&tape::Node, &Call) -> R,
+) -> PyResult<R> {
     let Target::Op(node) = slf.as_super().get().target() else {
         return Err(PyRuntimeError::new_err("not a context of a custom function"));
     };

@@ -69,8 +69,9 @@ mod _wengert {
     use crate::anomaly::{_set_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled};
     #[pymodule_export]
     use crate::autograd::{
-        _Preserve, _backward, _backward_one, _current_pass, _increment_version, _inputs_given, _will_run, _fusion_enabled, _grad, _live, _queue_callback, _set_fusion,
-        _set_grad_enabled, is_grad_enabled,
+        _Preserve, _backward, _backward_one, _current_pass, _fusion_enabled, _grad,
+        _increment_version, _inputs_given, _live, _queue_callback, _set_fusion, _set_grad_enabled,
+        _will_run, is_grad_enabled,
     };
     #[pymodule_export]
     use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};

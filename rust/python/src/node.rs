@@ -2,8 +2,8 @@
 
 use crate::convert::{Guarded, Ret, py_result};
 use crate::errors::Raised;
-use crate::hooks::{self, _Hook};
 use crate::function::{self, Call, FunctionCtx};
+use crate::hooks::{self, _Hook};
 use crate::saved;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
@@ -359,7 +359,8 @@ pub fn _gradient_edge(py: Python<'_>, t: crate::convert::Arg) -> PyResult<(Py<Py
 /// Adds the class to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Node>()?;
-    m.add_class::<FunctionCtx>()?;
     m.add_class::<function::_FunctionBase>()?;
-    m.add_class::<saved::SavedTensor>()
+    // Names that torch has elsewhere.
+    m.add("_FunctionCtx", m.py().get_type::<FunctionCtx>())?;
+    m.add("_SavedTensor", m.py().get_type::<saved::SavedTensor>())
 }

@@ -156,7 +156,10 @@ impl Unpack for Kept {
             Some(t) => Ok(t.clone()),
             None => {
                 let class = out.get_type().qualname().map_err(from_python)?;
-                Err(err!(Type, "Output of saved tensor unpack_hook expected to be a Tensor but got result of type {class}"))
+                Err(err!(
+                    Type,
+                    "Output of saved tensor unpack_hook expected to be a Tensor but got result of type {class}"
+                ))
             }
         }
     }

@@ -55,9 +55,8 @@ pub fn set_inputs_given(yes: bool) {
 
 /// Which of these edges the innermost pass sends gradients along.
 pub fn will_run(edges: &[Edge]) -> Vec<bool> {
-    let known = PASSES.with_borrow(|stack| {
-        stack.last().map(|p| (p.roots.clone(), p.inputs.clone()))
-    });
+    let known =
+        PASSES.with_borrow(|stack| stack.last().map(|p| (p.roots.clone(), p.inputs.clone())));
     let Some((roots, inputs)) = known else { return vec![false; edges.len()] };
     let mut nodes: Vec<Node> = Vec::new();
     let mut seen = HashSet::new();
@@ -106,9 +105,8 @@ impl Running {
 
     /// Calls the callbacks, those that they add themselves included.
     pub fn finish(&self) -> Result<()> {
-        let next = || {
-            PASSES.with_borrow_mut(|s| s.last_mut().map(|p| std::mem::take(&mut p.callbacks)))
-        };
+        let next =
+            || PASSES.with_borrow_mut(|s| s.last_mut().map(|p| std::mem::take(&mut p.callbacks)));
         while let Some(list) = next().filter(|l| !l.is_empty()) {
             list.iter().try_for_each(|f| f())?;
         }

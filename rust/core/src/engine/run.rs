@@ -1,8 +1,8 @@
 //! One backward pass.
 
+use super::Options;
 use super::accumulate::{accumulate, add, evaluate, keep};
 use super::leaves::Leaves;
-use super::Options;
 use super::pass::Running;
 use crate::formula::bit;
 use crate::hooks::{Hook, Hooks, NodeHook};
