@@ -253,6 +253,37 @@ def test_view_of_an_input(t):
     yield y, y._is_view(), caught(y.add_, 1)
     y.sum().backward()
     yield x.grad
+    a, b = function(t, lambda ctx, x: (x[:1], x[1:]), lambda ctx, a, b: t.cat([a, b]) * 3).apply(x)
+    yield a, b, caught(a.add_, 1)
+    (a * 2 + b).sum().backward()
+    yield x.grad
+
+
+@scenario
+def test_tensors_that_require_grad_themselves(t):
+    """What `forward` recorded by itself is cut off."""
+
+    def forward(ctx, x):
+        with t.enable_grad():
+            return x * 2
+
+    def fresh(ctx, x):
+        return t.ones(2, requires_grad=True)
+
+    x = leaf(t)
+    y = function(t, forward, lambda ctx, g: g * 7).apply(x)
+    y.sum().backward()
+    yield y, x.grad, function(t, forward).apply(x.detach())
+    for arg in (x, x.detach()):
+        yield function(t, fresh, lambda ctx, g: g).apply(arg)
+
+
+@scenario
+def test_wrong_arguments(t):
+    same = function(t, lambda ctx, x, k=1: x)
+    x = leaf(t)
+    yield caught(same.apply), caught(same.apply, x, 2, 3), caught(same.apply, x, z=3)
+    yield function(t, lambda ctx: t.ones(2)).apply()
 
 
 def adding(t):

@@ -19,6 +19,7 @@ from .graph import set_multithreading_enabled
 __all__ = [
     "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
     "detect_anomaly",
     "enable_grad",
@@ -174,6 +175,11 @@ class _Engine:
     def queue_callback(callback):
         """Calls `callback` when the running backward pass ends."""
         _wengert._queue_callback(callback)
+
+    @staticmethod
+    def is_checkpoint_valid():
+        """False while a pass runs that computes the gradients of some inputs only."""
+        return not _wengert._inputs_given()
 
 
 class _VariableMeta(type):

@@ -7,7 +7,18 @@ from .._wengert import Tensor, _FunctionBase
 from .._wengert import _FunctionCtx as FunctionCtx
 from .grad_mode import is_grad_enabled, no_grad
 
-__all__ = ["Function", "FunctionCtx", "FunctionMeta", "InplaceFunction", "once_differentiable"]
+__all__ = [
+    "BackwardCFunction",
+    "Function",
+    "FunctionCtx",
+    "FunctionMeta",
+    "InplaceFunction",
+    "once_differentiable",
+]
+
+
+#: The older name of the class of contexts.
+BackwardCFunction = FunctionCtx
 
 
 class FunctionMeta(type):
@@ -97,16 +108,13 @@ class Function(_FunctionBase, metaclass=FunctionMeta):
         )
 
 
-def _bind(forward, split, args, kwargs):
-    """All arguments of a call by position, defaults included; `split`: `forward` has no `ctx`."""
+def _bind(forward, args, kwargs):
+    """All arguments of a call by position, defaults included."""
     import inspect
 
-    signature = inspect.signature(forward)
-    bound = signature.bind(*args, **kwargs or {}) if split else None
-    if bound is None:
-        bound = signature.bind(None, *args, **kwargs)
+    bound = inspect.signature(forward).bind(*args, **kwargs or {})
     bound.apply_defaults()
-    return bound.args if split else bound.args[1:]
+    return bound.args
 
 
 class InplaceFunction(Function):

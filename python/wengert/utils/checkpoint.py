@@ -6,7 +6,7 @@ import warnings
 import weakref
 
 from .. import _wengert
-from .._functions import get_rng_state, set_rng_state
+from ..random import get_rng_state, set_rng_state
 from .._wengert import Tensor
 from ..autograd import Function, backward, enable_grad, no_grad
 from ..autograd.graph import saved_tensors_hooks

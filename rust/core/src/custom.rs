@@ -29,6 +29,8 @@ pub struct Output {
     pub differentiable: bool,
     /// The function has other outputs too.
     pub several: bool,
+    /// Some of these are differentiable as well.
+    pub multiple: bool,
 }
 
 /// Makes `t` an output of `node` (if the call is recorded); what the caller gets is returned.
@@ -63,7 +65,10 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
     }
     if out.base().is_some() {
         views::mark_fresh(&out);
-        out.set_custom_view(true);
+        out.set_custom_view(!o.multiple);
+        if o.multiple {
+            out.set_multi_view();
+        }
     }
     out.set_node(Some(node.clone()), o.number);
     Ok(out)

@@ -95,6 +95,7 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
         }
         if x.is_multi_view() {
             let name = output();
+            let name = name.trim_end_matches("Backward");
             bail!(
                 Runtime,
                 "Output {} of {name} is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",

@@ -53,12 +53,18 @@ pub fn _set_anomaly(on: bool, check_nan: bool) {
 }
 
 /// True if anomaly mode is on.
+///
+/// >>> torch.is_anomaly_enabled()
+/// False
 #[pyfunction]
 pub fn is_anomaly_enabled() -> bool {
     anomaly::enabled()
 }
 
 /// True if anomaly mode looks for NaN.
+///
+/// >>> torch.is_anomaly_check_nan_enabled()
+/// True
 #[pyfunction]
 pub fn is_anomaly_check_nan_enabled() -> bool {
     anomaly::checks_nan()

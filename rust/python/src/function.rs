@@ -2,8 +2,8 @@
 //! class.
 //!
 //! The node's rule is a [`Call`]: the class, what `forward` said on its context, and the context's
-//! attributes. A context object is a node object that shares this dictionary; it holds the node, and
-//! the node does not hold it, so there is no cycle that counting cannot free.
+//! attributes. A context object is a node object that shares this dictionary; it holds the node,
+//! and the node does not hold it, so there is no cycle that counting cannot free.
 
 use crate::convert::{Arg, Ret, py_result};
 use crate::errors::from_python;
@@ -224,13 +224,15 @@ impl _FunctionBase {
         let split = !setup.is(base(py)?.2.bind(py));
         let bound;
         let mut args = args;
+        let mut kwargs = kwargs.filter(|k| !k.is_empty());
         let forward = class.getattr(intern!(py, "forward"))?;
-        if split || kwargs.is_some() {
-            let module = py.import("wengert.autograd.function")?;
-            bound = module.getattr("_bind")?.call1((&forward, split, args, kwargs))?;
+        if split {
+            let module = py.import(intern!(py, "wengert.autograd.function"))?;
+            bound = module.getattr(intern!(py, "_bind"))?.call1((&forward, args, kwargs))?;
             args = bound.cast::<PyTuple>()?;
+            kwargs = None;
         }
-        run(class, &forward, split.then_some(&setup), args)
+        run(class, &forward, split.then_some(&setup), args, kwargs)
     }
 }
 
@@ -239,6 +241,7 @@ fn run<'py>(
     forward: &Bound<'py, PyAny>,
     setup: Option<&Bound<'py, PyAny>>,
     args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
     let tensors: SmallVec<[Option<&Tensor>; 4]> =
@@ -266,7 +269,10 @@ fn run<'py>(
                 let mut all: SmallVec<[Bound<'py, PyAny>; 6]> = SmallVec::new();
                 all.push(cx);
                 all.extend(args.iter());
-                call(forward, &all)?
+                match kwargs {
+                    None => call(forward, &all)?,
+                    Some(_) => forward.call(PyTuple::new(py, all)?, kwargs)?,
+                }
             }
             Some(setup) => {
                 let out = forward.call1(args)?;
@@ -290,9 +296,14 @@ impl Call {
     ) -> PyResult<Bound<'py, PyAny>> {
         let node_if = recorded.then_some(node);
         let result = if let Ok(tuple) = out.cast::<PyTuple>() {
-            let n = tuple.len();
+            let several = tuple.len() > 1;
+            let multiple = several && {
+                let tensors = tuple.iter_borrowed().filter(|o| self.differentiable(py, o));
+                tensors.count() > 1
+            };
+            let n = (several, multiple);
             let mut seen: Vec<(Bound<'py, PyAny>, Bound<'py, PyAny>)> = Vec::new();
-            let mut results = Vec::with_capacity(n);
+            let mut results = Vec::with_capacity(tuple.len());
             for (k, o) in tuple.iter().enumerate() {
                 let known = seen.iter().find(|s| s.0.is(&o)).map(|s| s.1.clone());
                 let r = self.output(py, node_if, args, known.unwrap_or(o.clone()), k, n)?;
@@ -302,7 +313,7 @@ impl Call {
             self.check_dirty(py, tuple.as_slice())?;
             PyTuple::new(py, results)?.into_any()
         } else {
-            let r = self.output(py, node_if, args, out.clone(), 0, 1)?;
+            let r = self.output(py, node_if, args, out.clone(), 0, (false, false))?;
             self.check_dirty(py, &[out])?;
             r
         };
@@ -318,6 +329,11 @@ impl Call {
             Call::save(node, list.bind(py))?;
         }
         Ok(result)
+    }
+
+    fn differentiable(&self, py: Python<'_>, o: &Bound<'_, PyAny>) -> bool {
+        let float = tensor_ref(o.as_ptr()).is_some_and(|t| t.dtype().is_differentiable());
+        float && !holds(py, &self.constant, o)
     }
 
     fn save(node: &tape::Node, list: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -344,7 +360,7 @@ impl Call {
         args: &Bound<'py, PyTuple>,
         o: Bound<'py, PyAny>,
         number: usize,
-        count: usize,
+        (several, multiple): (bool, bool),
     ) -> PyResult<Bound<'py, PyAny>> {
         let Some(t) = tensor_ref(o.as_ptr()) else {
             self.outputs.borrow_mut().push(None);
@@ -355,8 +371,9 @@ impl Call {
             number,
             input: args.iter_borrowed().any(|a| a.as_ptr() == o.as_ptr()),
             dirty: holds(py, &self.dirty, &o),
-            differentiable: t.dtype().is_differentiable() && !holds(py, &self.constant, &o),
-            several: count > 1,
+            differentiable: self.differentiable(py, &o),
+            several,
+            multiple,
         };
         if facts.dirty && !facts.input {
             let warnings = py.import("warnings")?;
