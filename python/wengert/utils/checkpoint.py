@@ -6,10 +6,10 @@ import warnings
 import weakref
 
 from .. import _wengert
-from ..random import get_rng_state, set_rng_state
 from .._wengert import Tensor
 from ..autograd import Function, backward, enable_grad, no_grad
 from ..autograd.graph import saved_tensors_hooks
+from ..random import get_rng_state, set_rng_state
 
 __all__ = [
     "CheckpointError",
