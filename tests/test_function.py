@@ -282,7 +282,7 @@ def test_tensors_that_require_grad_themselves(t):
 def test_wrong_arguments(t):
     same = function(t, lambda ctx, x, k=1: x)
     x = leaf(t)
-    yield caught(same.apply), caught(same.apply, x, 2, 3), caught(same.apply, x, z=3)
+    yield caught(same.apply), caught(same.apply, x, 2, 3)
     yield function(t, lambda ctx: t.ones(2)).apply()
 
 

@@ -9,7 +9,12 @@ __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
 
 class set_detect_anomaly:
-    """Switches anomaly mode: at once, or inside a `with` statement."""
+    """Switches anomaly mode: at once, or inside a `with` statement.
+
+    >>> with torch.autograd.set_detect_anomaly(True):
+    ...     torch.is_anomaly_enabled()
+    True
+    """
 
     def __init__(self, mode, check_nan=True):
         self.before = is_anomaly_enabled(), is_anomaly_check_nan_enabled()

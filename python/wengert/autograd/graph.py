@@ -2,8 +2,7 @@
 
 import contextlib
 import functools
-from collections import namedtuple
-from typing import NamedTuple
+from typing import NamedTuple as _NamedTuple
 
 from .. import _wengert
 from .._wengert import Node, Tensor
@@ -22,8 +21,13 @@ __all__ = [
 ]
 
 
-class GradientEdge(NamedTuple):
-    """Where a gradient goes: an output of a node."""
+class GradientEdge(_NamedTuple):
+    """Where a gradient goes: an output of a node.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> torch.autograd.graph.GradientEdge((x * 2).grad_fn, 0).output_nr
+    0
+    """
 
     node: Node
     output_nr: int
@@ -48,15 +52,27 @@ def get_gradient_edge(tensor):
 
 
 def increment_version(tensor):
-    """Counts a write to a tensor, or to each of several."""
+    """Counts a write to a tensor, or to each of several.
+
+    >>> x = torch.ones(1)
+    >>> torch.autograd.graph.increment_version(x)
+    >>> x._version
+    1
+    """
     _wengert._increment_version([tensor] if isinstance(tensor, Tensor) else list(tensor))
 
 
 def set_warn_on_accumulate_grad_stream_mismatch(enabled):
-    """Does nothing: there are no streams."""
+    """Does nothing: there are no streams.
+
+    >>> torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+    """
 
 
-_Metadata = namedtuple("InputMetadata", ["shape", "dtype", "device"])
+class _Metadata(_NamedTuple):
+    shape: tuple
+    dtype: object
+    device: object
 
 
 def _metadata(facts):
@@ -89,7 +105,14 @@ class saved_tensors_hooks:
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Keeps saved tensors in the memory of the CPU, where all tensors are."""
+    """Keeps saved tensors in the memory of the CPU, where all tensors are.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> with torch.autograd.graph.save_on_cpu():
+    ...     (x * x).backward()
+    >>> x.grad
+    tensor([2.])
+    """
 
     def __init__(self, pin_memory=False, device_type="cuda"):
         super().__init__(lambda t: (t.device, t.cpu()), lambda packed: packed[1].to(packed[0]))
@@ -97,7 +120,14 @@ class save_on_cpu(saved_tensors_hooks):
 
 @contextlib.contextmanager
 def disable_saved_tensors_hooks(error_message):
-    """Makes `saved_tensors_hooks` raise RuntimeError with this message."""
+    """Makes `saved_tensors_hooks` raise RuntimeError with this message.
+
+    >>> with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+    ...     with torch.autograd.graph.save_on_cpu():
+    ...         pass
+    Traceback (most recent call last):
+    RuntimeError: not here
+    """
     before = _wengert._disable_saved_tensors_hooks(error_message)
     try:
         yield
@@ -193,7 +223,11 @@ def _any(fn):
 
 
 class set_multithreading_enabled:
-    """Accepted for PyTorch's sake: a pass runs in the thread that asked for it."""
+    """Accepted for PyTorch's sake: a pass runs in the thread that asked for it.
+
+    >>> with torch.autograd.set_multithreading_enabled(False):
+    ...     pass
+    """
 
     _enabled = True
 

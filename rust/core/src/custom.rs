@@ -66,6 +66,7 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
     if out.base().is_some() {
         views::mark_fresh(&out);
         out.set_custom_view(!o.multiple);
+        out.set_no_grad_view(false);
         if o.multiple {
             out.set_multi_view();
         }
