@@ -181,6 +181,27 @@ def test_any_gradient(t):
 
 
 @scenario
+def test_an_undefined_gradient_is_waited_for_in_vain(t):
+    class Stop(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return None
+
+    a = leaf(t)
+    b = a * 3
+    c = Stop.apply(b)
+    seen = []
+    t.autograd.graph.register_multi_grad_hook([b, c], lambda grads: seen.append(len(grads)))
+    for _ in range(2):
+        c.sum().backward(retain_graph=True)
+        yield seen, a.grad
+
+
+@scenario
 def test_handles(t):
     from importlib import import_module
 

@@ -5,6 +5,7 @@ import functools
 from typing import NamedTuple as _NamedTuple
 
 from .. import _wengert
+from .._tensor import RemovableHandle
 from .._wengert import Node, Tensor
 
 __all__ = [
@@ -155,22 +156,17 @@ def allow_mutation_on_saved_tensors():
         values.close()
 
 
-class _MultiHandle:
+class _MultiHandle(RemovableHandle):
     """Takes several hooks away at once."""
 
     def __init__(self, handles):
+        super().__init__(None)
         self.handles = tuple(handles)
 
     def remove(self):
         """Takes the hooks away; a second call does nothing."""
         for handle in self.handles:
             handle.remove()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.remove()
 
 
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
@@ -200,11 +196,12 @@ def _all(tensors, fn):
         key = _wengert._current_pass()
         if key not in passes:
             passes[key] = [sum(_wengert._will_run(edges)), [None] * len(edges)]
+            # A gradient on the way may turn out to be undefined: then nothing is called.
+            _wengert._queue_callback(lambda: passes.pop(key, None))
         waiting = passes[key]
         waiting[0] -= 1
         waiting[1][i] = grad
         if waiting[0] <= 0:
-            del passes[key]
             fn(waiting[1])
 
     return hook
