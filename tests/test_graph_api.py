@@ -181,7 +181,7 @@ def test_any_gradient(t):
 
 
 @scenario
-def test_an_undefined_gradient_is_waited_for_in_vain(t):
+def test_undefined_gradients_meet_hooks(t):
     class Stop(t.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -195,10 +195,31 @@ def test_an_undefined_gradient_is_waited_for_in_vain(t):
     b = a * 3
     c = Stop.apply(b)
     seen = []
-    t.autograd.graph.register_multi_grad_hook([b, c], lambda grads: seen.append(len(grads)))
-    for _ in range(2):
-        c.sum().backward(retain_graph=True)
-        yield seen, a.grad
+
+    def note(name):
+        return lambda *args: seen.append((name, str(args)))
+
+    a.register_hook(note("a"))
+    b.register_hook(note("b"))
+    b.retain_grad()
+    b.grad_fn.register_prehook(note("before"))
+    b.grad_fn.register_hook(note("after"))
+    a.register_post_accumulate_grad_hook(lambda p: seen.append("accumulated"))
+    t.autograd.graph.register_multi_grad_hook([b, c], note("both"))
+    c.sum().backward(retain_graph=True)
+    yield seen, a.grad, b.grad
+    seen.clear()
+    (c.sum() + b.sum()).backward()
+    yield seen, a.grad
+    seen.clear()
+    x, y = leaf(t).unbind()
+    x.register_hook(note("x"))
+    y.register_hook(note("y"))
+    x.backward()
+    yield seen
+    b = leaf(t) * 3
+    b.register_hook(lambda g: t.ones(2))
+    yield caught(Stop.apply(b).sum().backward)
 
 
 @scenario

@@ -18,6 +18,13 @@ pub trait Hook {
     /// # Errors
     /// Whatever the function fails with; backward ends with it.
     fn call(&self, t: &Tensor) -> Result<Option<Tensor>>;
+    /// Backward came by, but the gradient is undefined.
+    ///
+    /// # Errors
+    /// As [`Hook::call`].
+    fn undefined(&self) -> Result<()> {
+        Ok(())
+    }
     /// The function's name, for messages.
     fn name(&self) -> String {
         "<unknown>".into()

@@ -192,6 +192,23 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Notes that the gradient along `edge` is undefined: hooks are called all the same.
+    #[cold]
+    fn pass_by(&mut self, edge: &Edge) {
+        let slot = match edge {
+            Edge::Node(n, _) => self.node_slot(n),
+            Edge::Leaf(t) if t.leaf_hooks().is_some() => self.leaf_slot(t),
+            _ => return,
+        };
+        let entry = &mut self.entries[slot as usize];
+        if entry.grads.is_empty() {
+            entry.grads.push(None);
+            if let Target::Node(n) = &entry.target {
+                self.queue.push((n.seq(), slot));
+            }
+        }
+    }
+
     #[inline]
     fn known_node(&self, n: &Node) -> Option<u32> {
         let inner = n.inner();
@@ -288,11 +305,11 @@ impl Run<'_> {
             node_hooks(&node.name(), |h| &h.after, &node, Some(&grads), &mut out)?;
         }
         drop(grads);
-        for (i, g) in out.into_iter().enumerate() {
-            if let Some(g) = g
-                && wanted & bit(i) != 0
-            {
-                self.send(&node.edges()[i], g)?;
+        out.resize(node.edges().len(), None);
+        for (i, g) in out.into_iter().enumerate().filter(|(i, _)| wanted & bit(*i) != 0) {
+            match g {
+                Some(g) => self.send(&node.edges()[i], g)?,
+                None => self.pass_by(&node.edges()[i]),
             }
         }
         if !self.options.retain_graph {
@@ -321,7 +338,7 @@ impl Run<'_> {
                 && self.last_use(t)
             {
                 let slot = self.leaf_slot(t) as usize;
-                if let Some(Some(g)) = self.entries[slot].grads.pop() {
+                if let Some(g) = self.entries[slot].grads.pop() {
                     self.serve(t, g)?;
                 }
             }
@@ -337,8 +354,8 @@ impl Run<'_> {
     }
 
     /// Hands a leaf its gradient.
-    fn serve(&mut self, t: &Tensor, g: Tensor) -> Result<()> {
-        let mut grads: Slots = SmallVec::from_elem(Some(g), 1);
+    fn serve(&mut self, t: &Tensor, g: Option<Tensor>) -> Result<()> {
+        let mut grads: Slots = SmallVec::from_elem(g, 1);
         if let Some(hooks) = t.leaf_hooks() {
             tensor_hooks(hooks, &mut grads)?;
         }
@@ -376,11 +393,11 @@ impl Run<'_> {
     fn finish(mut self) -> Result<Vec<Option<Tensor>>> {
         let mut leaves = Vec::new();
         for e in &mut self.entries {
-            if let (Target::Leaf(t), Some(Some(g))) = (&e.target, e.grads.pop()) {
+            if let (Target::Leaf(t), Some(g)) = (&e.target, e.grads.pop()) {
                 leaves.push((t.clone(), g));
             }
         }
-        evaluate(leaves.iter().map(|l| &l.1).chain(self.found.iter().flatten()))?;
+        evaluate(leaves.iter().filter_map(|l| l.1.as_ref()).chain(self.found.iter().flatten()))?;
         for (t, g) in leaves {
             self.serve(&t, g)?;
         }
@@ -393,8 +410,9 @@ fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
     // Copies of the lists: a hook may change them.
     let (called, retained) = (hooks.tensor.clone(), hooks.retained.clone());
     for (output, hook) in called.iter().filter(|h| !h.1.removed()) {
-        if let Some(Some(g)) = grads.get_mut(*output as usize) {
-            call_hook(g, &**hook)?;
+        match grads.get_mut(*output as usize) {
+            Some(Some(g)) => call_hook(g, &**hook)?,
+            _ => hook.undefined()?,
         }
     }
     for (output, id) in retained {
