@@ -45,7 +45,11 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 
 
 class RemovableHandle:
-    """What a hook's registration returns: `remove()` takes the hook away."""
+    """What a hook's registration returns: `remove()` takes the hook away.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> x.register_hook(print).remove()
+    """
 
     next_id = 0
 
