@@ -45,10 +45,18 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 
 
 class RemovableHandle:
-    """What a hook's registration returns: `remove()` takes the hook away."""
+    """What a hook's registration returns: `remove()` takes the hook away.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> x.register_hook(print).remove()
+    """
+
+    next_id = 0
 
     def __init__(self, hook):
         self.hook = hook
+        self.id = RemovableHandle.next_id
+        RemovableHandle.next_id += 1
 
     def remove(self):
         """Takes the hook away; a second call does nothing."""

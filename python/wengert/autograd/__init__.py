@@ -4,7 +4,9 @@ import warnings
 
 from .. import _wengert
 from .._wengert import Tensor
-from . import graph
+from . import anomaly_mode, function, graph
+from .anomaly_mode import detect_anomaly, set_detect_anomaly
+from .function import Function
 from .grad_mode import (
     enable_grad,
     inference_mode,
@@ -12,24 +14,31 @@ from .grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from .graph import set_multithreading_enabled
 
 __all__ = [
+    "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
+    "detect_anomaly",
     "enable_grad",
+    "function",
     "grad",
     "graph",
     "inference_mode",
     "is_grad_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
 
 def _sequence(value):
     if value is None:
         return None
-    return [value] if isinstance(value, Tensor) else list(value)
+    return [value] if isinstance(value, (Tensor, graph.GradientEdge)) else list(value)
 
 
 def _grads_for(tensors, grads):
@@ -129,6 +138,10 @@ def _finish(result, inputs, allow_unused, materialize):
                     "graph. Set allow_unused=True if this is the desired behavior."
                 )
     if materialize:
+        if any(g is None and not isinstance(t, Tensor) for g, t in zip(result, inputs)):
+            raise RuntimeError(
+                "materialize_grads cannot be used when the given input is a GradientEdge"
+            )
         zeros = _wengert.zeros_like
         result = [zeros(t) if g is None else g for g, t in zip(result, inputs)]
     return tuple(result)
@@ -155,6 +168,20 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_un
     return tuple(None if c[0] is None else _wengert.stack(list(c)) for c in columns)
 
 
+class _Engine:
+    """What `Variable._execution_engine` is asked for."""
+
+    @staticmethod
+    def queue_callback(callback):
+        """Calls `callback` when the running backward pass ends."""
+        _wengert._queue_callback(callback)
+
+    @staticmethod
+    def is_checkpoint_valid():
+        """False while a pass runs that computes the gradients of some inputs only."""
+        return not _wengert._inputs_given()
+
+
 class _VariableMeta(type):
     def __instancecheck__(cls, other):
         return isinstance(other, Tensor)
@@ -166,6 +193,8 @@ class Variable(metaclass=_VariableMeta):
     >>> torch.autograd.Variable(torch.ones(1), requires_grad=True)
     tensor([1.], requires_grad=True)
     """
+
+    _execution_engine = _Engine()
 
     def __new__(cls, data, requires_grad=False, volatile=None):
         if volatile is not None:

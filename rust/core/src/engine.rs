@@ -7,6 +7,7 @@
 
 mod accumulate;
 mod leaves;
+mod pass;
 mod run;
 
 use crate::error::Kind;
@@ -15,8 +16,7 @@ use crate::shape::show;
 use crate::tape::{Edge, Meta, Node};
 use crate::{Error, Result, Tensor, bail, ops, vjp};
 pub use accumulate::accumulate;
-use std::cell::RefCell;
-use std::rc::Rc;
+pub use pass::{Callback, current_pass, inputs_given, queue_callback, set_inputs_given, will_run};
 
 /// What a backward pass is asked to do.
 #[derive(Clone, Copy, Default)]
@@ -29,53 +29,6 @@ pub struct Options<'a> {
     /// returned.
     pub inputs: Option<&'a [Edge]>,
     pub accumulate: bool,
-}
-
-/// A function called when the running pass ends.
-pub type Callback = Rc<dyn Fn() -> Result<()>>;
-
-thread_local! {
-    /// Callbacks of the passes that run in this thread, the innermost last.
-    static CALLBACKS: RefCell<Vec<Vec<Callback>>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Calls `f` when the innermost pass of this thread ends.
-///
-/// # Errors
-/// RuntimeError if none is running.
-pub fn queue_callback(f: Callback) -> Result<()> {
-    CALLBACKS.with_borrow_mut(|stack| match stack.last_mut() {
-        Some(list) => {
-            list.push(f);
-            Ok(())
-        }
-        None => bail!(Runtime, "Final callbacks can only be installed during backward pass."),
-    })
-}
-
-/// The list of callbacks of one pass, while it runs.
-struct Callbacks;
-
-impl Callbacks {
-    fn open() -> Callbacks {
-        CALLBACKS.with_borrow_mut(|stack| stack.push(Vec::new()));
-        Callbacks
-    }
-
-    /// Calls them all, those that they add themselves included.
-    fn call(&self) -> Result<()> {
-        let next = || CALLBACKS.with_borrow_mut(|s| s.last_mut().map(std::mem::take));
-        while let Some(list) = next().filter(|l| !l.is_empty()) {
-            list.iter().try_for_each(|f| f())?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Callbacks {
-    fn drop(&mut self) {
-        drop(CALLBACKS.with_borrow_mut(Vec::pop));
-    }
 }
 
 impl Tensor {

@@ -16,6 +16,7 @@ pub enum Kind {
     Attribute,
     /// A matrix for which there is no result.
     LinAlg,
+    Assertion,
     /// The front end has the real error (an exception raised by a hook); the text is a reminder.
     Host,
 }

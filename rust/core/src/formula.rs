@@ -230,6 +230,13 @@ impl Formula {
         mask
     }
 
+    /// The saved values that these gradients read.
+    pub fn reads_for(&self, wanted: u32) -> impl Iterator<Item = X> + use<> {
+        let mask = self.saves(wanted);
+        let value = |i: u8| if i < 8 { X::In(i) } else { X::Out(i - 8) };
+        (0..16).filter(move |i| mask >> i & 1 != 0).map(value)
+    }
+
     /// The instructions needed for the gradients of the inputs in `wanted`.
     pub fn steps_for(&self, wanted: u32) -> u64 {
         (0..self.needs.len()).filter(|&i| wanted & bit(i) != 0).fold(0, |m, i| m | self.needs[i])

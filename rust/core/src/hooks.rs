@@ -18,6 +18,13 @@ pub trait Hook {
     /// # Errors
     /// Whatever the function fails with; backward ends with it.
     fn call(&self, t: &Tensor) -> Result<Option<Tensor>>;
+    /// Backward came by, but the gradient is undefined.
+    ///
+    /// # Errors
+    /// As [`Hook::call`].
+    fn undefined(&self) -> Result<()> {
+        Ok(())
+    }
     /// The function's name, for messages.
     fn name(&self) -> String {
         "<unknown>".into()
@@ -125,10 +132,21 @@ impl Node {
         at_node(self, |h| h.after.push(hook));
     }
 
-    /// Takes all hooks away (the garbage collector breaks cycles this way).
-    pub fn clear_hooks(&self) {
+    /// The front end's objects that this node keeps alive.
+    pub fn held(&self) -> impl Iterator<Item = *mut c_void> + '_ {
+        let rule = self.info().and_then(|i| i.rule.as_ref()).map(|r| r.held());
+        rule.into_iter()
+            .chain(self.hooks().into_iter().flat_map(Hooks::held))
+            .filter(|o| !o.is_null())
+    }
+
+    /// Lets go of them (the garbage collector breaks cycles this way).
+    pub fn clear_held(&self) {
         if self.hooks().is_some() {
             drop(self.with_info(|i| i.hooks.take()));
+        }
+        if let Some(rule) = self.rule() {
+            rule.clear();
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::op::Rule;
 use crate::pointwise::{Builder, Operand, Plan, arg_dtype, block, out_strides};
 use crate::shape::{Layout, Shape, contiguous_strides};
 use crate::sync::guarded;
-use crate::{DType, Result, Scalar, Storage, Tensor};
+use crate::{DType, Result, Scalar, Storage, Tensor, saved};
 use smallvec::SmallVec;
 
 /// Results of fewer elements are computed at once.
@@ -273,7 +273,7 @@ pub(crate) fn before_write(storage: &Storage) -> Result<()> {
     if storage.readers() > 0 {
         flush()?;
     }
-    Ok(())
+    saved::before_write(storage)
 }
 
 /// Evaluates everything that is pending.

@@ -13,6 +13,8 @@
 //! call and write it on the [`tape`]; [`engine`] runs the tape backward, each node by its
 //! [`formula`]; [`lazy`] defers large pointwise work so that it runs in one pass.
 
+pub mod anomaly;
+pub mod custom;
 pub mod engine;
 pub mod error;
 pub mod formula;
@@ -27,6 +29,7 @@ pub mod print;
 pub mod promote;
 pub mod random;
 mod record;
+pub mod saved;
 pub mod scalar;
 pub mod schema;
 pub mod shape;

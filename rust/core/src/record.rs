@@ -8,7 +8,7 @@ use crate::promote::can_cast;
 use crate::shape::check_output;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
-use crate::{Result, Tensor, Value, bail, overlap, views};
+use crate::{Result, Tensor, Value, bail, overlap, saved, views};
 use smallvec::SmallVec;
 
 /// Where the gradient of `t` goes.
@@ -78,6 +78,9 @@ fn pointwise_node(
     }
     if saves & 256 != 0 {
         saved.push(Saved::Output(out.detach(), out.version(), 0));
+    }
+    if saved::hooked() {
+        saved::pack(&mut saved)?;
     }
     let node = Node::new(id, edges, saved);
     if !plain {
@@ -176,9 +179,13 @@ fn structured_node(
     if saves == 0 {
         saved.clear();
     }
+    if saved::hooked() {
+        saved::pack(&mut saved)?;
+    }
     let node = Node::new(id, edges, saved);
     node.with_info(|i| {
         *i = Info {
+            notes: i.notes.take(),
             args: args.iter().map(without_tensor).collect(),
             inputs: slots.iter().map(|t| meta_of(*t)).collect(),
             outputs: outputs.iter().map(Meta::from).collect(),

@@ -6,9 +6,10 @@
 
 use crate::hooks::Hooks;
 use crate::op::Id;
+use crate::saved::Packed;
 use crate::shape::Shape;
 use crate::sync::guarded;
-use crate::{DType, Error, Result, Scalar, Tensor, Value, err};
+use crate::{DType, Error, Result, Scalar, Tensor, Value, anomaly, err};
 use smallvec::SmallVec;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -47,6 +48,8 @@ pub enum Saved {
     /// An output, without its history (which would be a cycle), and its number.
     Output(Tensor, u32, u32),
     Number(Scalar),
+    /// What a hook made of an input or output.
+    Packed(Box<Packed>),
     /// The formula needs it, but only for a gradient that nobody asks for.
     Absent,
 }
@@ -114,8 +117,18 @@ pub trait Rule {
     /// # Errors
     /// Whatever the rule fails with; backward ends with it.
     fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
-    /// Drops what the rule saved, after the node ran.
+    /// The node has run and drops what it saved.
     fn release(&self) {}
+    /// The front end's own rule behind this one, if it is one.
+    fn own(&self) -> Option<&dyn std::any::Any> {
+        None
+    }
+    /// The front end's object that this rule keeps alive, for its garbage collector, or null.
+    fn held(&self) -> *mut std::ffi::c_void {
+        std::ptr::null_mut()
+    }
+    /// Lets go of that object's contents, to break a cycle.
+    fn clear(&self) {}
 }
 
 const CHUNK: usize = 512;
@@ -172,12 +185,27 @@ impl Node {
         if let Some(site) = call_sites(|f| *f) {
             node.note_call_site(site());
         }
+        if anomaly::enabled() {
+            anomaly::made(&node);
+        }
         node
     }
 
     #[cold]
     fn note_call_site(&self, site: Option<CallSite>) {
         self.with_info(|i| i.call_site = site);
+    }
+
+    /// Replaces the saved values, once these are known or when a hook packs one of them.
+    pub fn keep(&self, saved: SmallVec<[Saved; 2]>) {
+        // SAFETY: no reference from `saved` is held by the caller.
+        drop(unsafe { std::mem::replace(&mut *self.inner().saved.get(), saved) });
+    }
+
+    /// Calls `f` with saved value `i`, which it may replace, if there is one.
+    pub(crate) fn with_saved<R>(&self, i: usize, f: impl FnOnce(&mut Saved) -> R) -> Option<R> {
+        // SAFETY: `f` is short and does not come back to this node's saved values.
+        unsafe { &mut *self.inner().saved.get() }.get_mut(i).map(f)
     }
 
     #[inline(always)]
@@ -245,6 +273,10 @@ impl Node {
         if self.saved().iter().any(|s| !matches!(s, Saved::Absent)) {
             self.inner().freed.set(true);
         }
+        if let Some(rule) = self.rule() {
+            self.inner().freed.set(true);
+            rule.release();
+        }
         // SAFETY: no reference from `saved` is held by the caller.
         let old = unsafe { std::mem::take(&mut *self.inner().saved.get()) };
         drop(old);
@@ -259,6 +291,12 @@ impl Node {
         self.info().and_then(|i| i.hooks.as_deref())
     }
 
+    /// The rule of a node that is not in the op table.
+    #[inline]
+    pub fn rule(&self) -> Option<Rc<dyn Rule>> {
+        self.info().and_then(|i| i.rule.clone())
+    }
+
     /// Notes shape and dtype of output `k`, which plain nodes do not keep.
     pub fn know_output(&self, k: usize, t: &Tensor) {
         self.with_info(|i| {
@@ -266,6 +304,23 @@ impl Node {
                 i.outputs.push(Meta::from(t));
             }
         });
+    }
+
+    /// Tells the node behind edge `i` shape and dtype of its output.
+    pub fn tell_input(&self, i: usize) {
+        let Some(Edge::Node(n, 0)) = self.edges().get(i) else { return };
+        let Some(info) = self.info() else { return };
+        // A node without shapes of its own has inputs like its output.
+        let meta = if info.inputs.is_empty() { info.outputs.first() } else { info.inputs.get(i) };
+        if let Some(meta) = meta.cloned()
+            && !n.same(self)
+        {
+            n.with_info(|i| {
+                if i.outputs.is_empty() {
+                    i.outputs.push(meta);
+                }
+            });
+        }
     }
 
     /// PyTorch's name: `MulBackward0`.
@@ -283,7 +338,7 @@ impl Node {
     }
 
     /// Fails if saved values were already released.
-    pub(crate) fn check_not_released(&self) -> Result<()> {
+    pub fn check_not_released(&self) -> Result<()> {
         if self.is_released() {
             return Err(freed());
         }

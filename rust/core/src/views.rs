@@ -76,7 +76,7 @@ fn regenerate(t: &Tensor, base: &Tensor) -> Result<()> {
         return Err(refusal(t, "its base or another view of its base has been"));
     }
     let node = part_node(Id::VIEW_PART, edge_of(base)?, base.layout(), t);
-    move_retained(t, &node);
+    move_retained(t, &node, 0);
     t.set_node(Some(node), 0);
     mark_fresh(t);
     Ok(())
@@ -91,6 +91,7 @@ pub(crate) fn part_node(id: Id, edge: Edge, base: &Layout, t: &Tensor) -> Node {
             inputs: smallvec![Meta { shape: base.shape.clone(), dtype: t.dtype() }],
             outputs: smallvec![Meta::from(t)],
             call_site: i.call_site.take(),
+            notes: i.notes.take(),
             ..Info::default()
         }
     });
@@ -171,7 +172,7 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
     mark_fresh(x);
     if recorded {
         let node = part_node(id, edge, &before, x);
-        move_retained(x, &node);
+        move_retained(x, &node, 0);
         x.set_node(Some(node), 0);
     }
     Ok(x.clone())
@@ -179,9 +180,14 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
 
 /// Makes `node` (whose first input is the old `x`) the newest history of `x`, and of its base.
 pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
+    rebase_output(x, node, 0)
+}
+
+/// As [`rebase`], where `x` is output `k` of the node.
+pub(crate) fn rebase_output(x: &Tensor, node: Node, k: usize) -> Result<()> {
     let Some(base) = x.base().cloned() else {
-        move_retained(x, &node);
-        x.set_node(Some(node), 0);
+        move_retained(x, &node, k);
+        x.set_node(Some(node), k);
         return Ok(());
     };
     let mut edges: SmallVec<[Edge; 2]> = smallvec![edge_of(&base)?];
@@ -193,18 +199,18 @@ pub(crate) fn rebase(x: &Tensor, node: Node) -> Result<()> {
         i.rule = Some(Rc::new(rule));
         i.outputs.push(Meta::from(&base));
     });
-    move_retained(&base, &copy);
+    move_retained(&base, &copy, 0);
     base.set_node(Some(copy), 0);
     regenerate(x, &base)
 }
 
 /// `retain_grad` follows the tensor to its newest history.
-fn move_retained(t: &Tensor, node: &Node) {
+fn move_retained(t: &Tensor, node: &Node, output: usize) {
     if t.retains() {
         if let Some(old) = t.node() {
             hooks::forget_retained(old, t.id());
         }
-        hooks::retain(node, 0, t.id());
+        hooks::retain(node, output as u32, t.id());
     }
 }
 
@@ -243,5 +249,10 @@ impl Rule for CopySlices {
 
     fn release(&self) {
         drop(self.inner.take());
+    }
+
+    fn held(&self) -> *mut std::ffi::c_void {
+        let inner = self.inner.borrow();
+        inner.as_ref().and_then(Node::rule).map_or(std::ptr::null_mut(), |r| r.held())
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     if let [Some(g)] = grads
         && formula.pointwise
         && !grad_enabled()
+        && !node.saved().iter().any(|s| matches!(s, Saved::Packed(_)))
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
         if let Some(info) = node.info() {
@@ -109,10 +110,19 @@ fn unpack(node: &Node, x: X) -> Result<Val> {
         // Where an optional input was left out, an output may stand in its place.
         X::In(i) => node.saved().get(i as usize).filter(|s| !matches!(s, Saved::Output(..))),
         X::Out(k) => {
-            node.saved().iter().find(|s| matches!(s, Saved::Output(_, _, n) if *n == k as u32))
+            let is = |s: &&Saved| match s {
+                Saved::Output(_, _, n) => *n == k as u32,
+                Saved::Packed(p) => p.output() == Some(k as u32),
+                _ => false,
+            };
+            node.saved().iter().find(is)
         }
         _ => None,
     };
+    unpacked(node, saved)
+}
+
+fn unpacked(node: &Node, saved: Option<&Saved>) -> Result<Val> {
     Ok(match saved {
         Some(Saved::Input(t, version)) => {
             check_version(t, *version, None)?;
@@ -128,6 +138,7 @@ fn unpack(node: &Node, x: X) -> Result<Val> {
             Val::Tensor(whole)
         }
         Some(Saved::Number(s)) => Val::Number(*s),
+        Some(Saved::Packed(p)) => Val::Tensor(p.unpack(node)?),
         Some(Saved::Absent) | None => Val::Missing,
     })
 }
@@ -166,6 +177,16 @@ impl Node {
         Ok(Value::Indices(list))
     }
 
+    /// The tensor saved in slot `i`, with its history; None if there is none.
+    ///
+    /// # Errors
+    /// As [`Node::saved_input`].
+    pub fn saved_at(&self, i: usize) -> Result<Option<Tensor>> {
+        let _on = crate::mode::Guard::new(true);
+        let tensor = |v: Val| if let Val::Tensor(t) = v { Some(t) } else { None };
+        unpacked(self, self.saved().get(i)).map(tensor)
+    }
+
     /// The saved value of output `k`, with its history.
     ///
     /// # Errors
@@ -181,9 +202,12 @@ impl Node {
 fn unpack_rest(node: &Node, from: u8) -> Result<Vec<Tensor>> {
     let mut out = Vec::new();
     for saved in node.saved().iter().skip(from as usize) {
-        if let Saved::Input(t, version) = saved {
-            check_version(t, *version, None)?;
-            out.push(t.clone());
+        let output = matches!(saved, Saved::Packed(p) if p.output().is_some());
+        if matches!(saved, Saved::Input(..) | Saved::Packed(_))
+            && !output
+            && let Val::Tensor(t) = unpacked(node, Some(saved))?
+        {
+            out.push(t);
         }
     }
     Ok(out)
@@ -220,9 +244,19 @@ fn run(
 ) -> Result<Grads> {
     let needed = formula.steps_for(wanted);
     let mut steps: Vec<Val> = vec![Val::Missing; formula.steps.len()];
+    // What a hook unpacks is unpacked once.
+    let mut unpacked: SmallVec<[(X, Val); 2]> = SmallVec::new();
+    if node.saved().iter().any(|s| matches!(s, Saved::Packed(_))) {
+        for x in formula.reads_for(wanted) {
+            unpacked.push((x, unpack(node, x)?));
+        }
+    }
     let get = |x: X, steps: &[Val]| -> Result<Val> {
         Ok(match x {
-            X::In(_) | X::Out(_) => unpack(node, x)?,
+            X::In(_) | X::Out(_) => match unpacked.iter().find(|u| u.0 == x) {
+                Some((_, known)) => known.clone(),
+                None => unpack(node, x)?,
+            },
             X::Rest(from) => Val::Tensors(unpack_rest(node, from)?),
             X::Grad(k) => Val::Tensor(defined(grads, k as usize, cx)?),
             X::Lit(v) => Val::Number(Scalar::Float(v)),

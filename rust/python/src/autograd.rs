@@ -1,6 +1,7 @@
 //! Backward passes and grad modes.
 
 use crate::convert::{Arg, Guarded, Ret, py_result};
+use crate::depth;
 use crate::errors::from_python;
 use crate::node::Node;
 use crate::object::tensor_ref;
@@ -9,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::rc::Rc;
 use wengert::engine::{self, Options};
+use wengert::saved::Preserve;
 use wengert::tape::{Edge, Meta};
 use wengert::{Tensor, err, mode};
 
@@ -94,7 +96,7 @@ pub fn _backward(
             Options { retain_graph, create_graph, inputs: inputs.as_deref(), accumulate: true };
         engine::run(&edges, grads, options)
     };
-    py_result(pass()).map(drop)
+    py_result(depth::run(pass)).map(drop)
 }
 
 /// Inputs of `backward`, which keep their gradient.
@@ -111,7 +113,7 @@ fn kept(inputs: &[Place]) -> wengert::Result<Vec<Edge>> {
 /// Backward from one tensor with default options: the fast path of `Tensor.backward()`.
 #[pyfunction]
 pub fn _backward_one(root: Arg) -> PyResult<()> {
-    py_result(root.0.backward())
+    py_result(depth::run(|| root.0.backward()))
 }
 
 /// Gradients of `roots` with respect to `inputs`; None where there is no path.
@@ -133,7 +135,7 @@ pub fn _grad(
             Options { retain_graph, create_graph, inputs, accumulate: false },
         )
     };
-    let out = py_result(pass())?;
+    let out = py_result(depth::run(pass))?;
     Ok(out.into_iter().map(|g| g.map(Ret)).collect())
 }
 
@@ -146,6 +148,47 @@ pub fn _queue_callback(f: Py<PyAny>) -> PyResult<()> {
         // SAFETY: the core is only entered under the GIL.
         f.call0(unsafe { Python::assume_attached() }).map_err(from_python).map(drop)
     })))
+}
+
+/// A number that tells the running pass from others, or None.
+#[pyfunction]
+pub fn _current_pass() -> Option<u32> {
+    engine::current_pass()
+}
+
+/// Which of these tensors the running pass computes a gradient for.
+#[pyfunction]
+pub fn _will_run(tensors: Vec<Place>) -> PyResult<Vec<bool>> {
+    let edges = tensors.iter().map(Place::edge).collect::<wengert::Result<Vec<_>>>();
+    Ok(engine::will_run(&py_result(edges)?))
+}
+
+/// True if a running pass computes the gradients of some inputs only.
+#[pyfunction]
+pub fn _inputs_given() -> bool {
+    engine::inputs_given()
+}
+
+/// Counts a write to each of these tensors.
+#[pyfunction]
+pub fn _increment_version(tensors: Vec<Arg>) {
+    tensors.iter().for_each(|t| t.0.bump_version());
+}
+
+/// Keeps the values of saved tensors while it is open.
+#[pyclass(frozen, module = "torch.autograd.graph")]
+pub struct _Preserve(Guarded<Rc<Preserve>>);
+
+#[pymethods]
+impl _Preserve {
+    #[new]
+    fn new() -> PyResult<_Preserve> {
+        py_result(Preserve::open()).map(|p| _Preserve(Guarded(p)))
+    }
+
+    fn close(&self) {
+        self.0.0.close();
+    }
 }
 
 /// True if operations on tensors that require gradients are recorded.

@@ -54,6 +54,13 @@ pub fn py_result<T>(r: wengert::Result<T>) -> PyResult<T> {
 
 /// A value that only code holding the GIL touches.
 pub struct Guarded<T>(pub T);
+
+impl<T> Guarded<T> {
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
 // SAFETY: reached through Python objects, and so only while the GIL is held.
 unsafe impl<T> Send for Guarded<T> {}
 // SAFETY: as above.

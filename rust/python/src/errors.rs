@@ -48,6 +48,7 @@ pub fn to_python(e: &Error) -> PyErr {
         Kind::ZeroDivision => exceptions::PyZeroDivisionError::new_err(text),
         Kind::Attribute => exceptions::PyAttributeError::new_err(text),
         Kind::LinAlg => _LinAlgError::new_err(text),
+        Kind::Assertion => exceptions::PyAssertionError::new_err(text),
         Kind::Host => RAISED.take().unwrap_or_else(|| exceptions::PyRuntimeError::new_err(text)),
     }
 }

@@ -39,7 +39,7 @@ impl Callable {
 }
 
 /// The core is only entered under the GIL.
-fn python<'py>() -> Python<'py> {
+pub fn python<'py>() -> Python<'py> {
     // SAFETY: as said above.
     unsafe { Python::assume_attached() }
 }
@@ -66,6 +66,14 @@ impl Hook for OfTensor {
         let py = python();
         let Some(f) = self.0.get(py) else { return Ok(None) };
         replacement(&f.call1((Ret(g.clone()),)).map_err(from_python)?)
+    }
+    fn undefined(&self) -> Result<()> {
+        let py = python();
+        let Some(f) = self.0.get(py) else { return Ok(()) };
+        if f.call1((py.None(),)).map_err(from_python)?.is_none() {
+            return Ok(());
+        }
+        Err(err!(Runtime, "can't replace a None gradient with a non-None value"))
     }
     fn name(&self) -> String {
         self.0.name()

@@ -1,14 +1,17 @@
 //! The Python module of wengert: argument parsing, number slots, indexing, exceptions, buffers.
 //! No arithmetic and no derivative is here.
 
+mod anomaly;
 mod attrs;
 mod autograd;
 mod buffer;
 mod convert;
 mod create;
 mod data;
+mod depth;
 mod dtypes;
 mod errors;
+mod function;
 mod generator;
 mod hooks;
 mod index;
@@ -63,9 +66,12 @@ mod _wengert {
     use super::*;
 
     #[pymodule_export]
+    use crate::anomaly::{_set_anomaly, is_anomaly_check_nan_enabled, is_anomaly_enabled};
+    #[pymodule_export]
     use crate::autograd::{
-        _backward, _backward_one, _fusion_enabled, _grad, _live, _queue_callback, _set_fusion,
-        _set_grad_enabled, is_grad_enabled,
+        _Preserve, _backward, _backward_one, _current_pass, _fusion_enabled, _grad,
+        _increment_version, _inputs_given, _live, _queue_callback, _set_fusion, _set_grad_enabled,
+        _will_run, is_grad_enabled,
     };
     #[pymodule_export]
     use crate::errors::_LinAlgError;
@@ -73,6 +79,10 @@ mod _wengert {
     use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};
     #[pymodule_export]
     use crate::node::_gradient_edge;
+    #[pymodule_export]
+    use crate::saved::{
+        _disable_saved_tensors_hooks, _pop_saved_tensors_hooks, _push_saved_tensors_hooks,
+    };
     #[pymodule_export]
     use crate::shapes::_set_size_class;
     #[pymodule_export]

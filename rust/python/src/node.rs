@@ -2,28 +2,26 @@
 
 use crate::convert::{Guarded, Ret, py_result};
 use crate::errors::Raised;
+use crate::function::{self, Call, FunctionCtx};
 use crate::hooks::{self, _Hook};
 use crate::saved;
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use wengert::Tensor;
-use wengert::tape::{self, Edge};
+use wengert::tape::{self, Edge, Meta};
 
 /// What a node object stands for.
 #[derive(Clone)]
-enum Target {
+pub enum Target {
     Op(tape::Node),
     /// The accumulator of a leaf.
     Leaf(Tensor),
 }
-
-/// Carries a target into the constructor of a node class.
-#[pyclass(frozen)]
-struct Token(Guarded<Target>);
 
 /// A node of the graph of recorded operations.
 ///
@@ -36,7 +34,8 @@ pub struct Node {
 }
 
 thread_local! {
-    static CLASSES: RefCell<HashMap<String, Py<PyAny>>> = RefCell::new(HashMap::new());
+    /// What the node object that is being made stands for.
+    static PENDING: RefCell<Option<Target>> = const { RefCell::new(None) };
 }
 
 impl Node {
@@ -45,6 +44,18 @@ impl Node {
         match &self.target.0 {
             Target::Op(n) => Some(n),
             Target::Leaf(_) => None,
+        }
+    }
+
+    pub fn target(&self) -> &Target {
+        &self.target.0
+    }
+
+    /// The object that [`object_of`] is making; nobody else can make one.
+    pub fn pending() -> PyResult<Node> {
+        match PENDING.take() {
+            Some(target) => Ok(Node { target: Guarded(target) }),
+            None => Err(PyTypeError::new_err("nodes cannot be created from Python")),
         }
     }
 
@@ -60,8 +71,8 @@ impl Node {
 #[pymethods]
 impl Node {
     #[new]
-    fn new(token: &Token) -> Node {
-        Node { target: Guarded(token.0.0.clone()) }
+    fn new() -> PyResult<Node> {
+        Node::pending()
     }
 
     /// PyTorch's name of the operation: `MulBackward0`.
@@ -77,7 +88,8 @@ impl Node {
     fn next_functions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let mut out = Vec::new();
         if let Target::Op(n) = &self.target.0 {
-            for e in n.edges() {
+            for (i, e) in n.edges().iter().enumerate() {
+                n.tell_input(i);
                 out.push(match e {
                     Edge::None => (py.None(), 0),
                     Edge::Leaf(t) => (object_of(py, Target::Leaf(t.clone()))?, 0),
@@ -100,20 +112,22 @@ impl Node {
     /// A dictionary for whatever the user wants to keep with the node.
     #[getter]
     fn metadata(&self, py: Python<'_>) -> Py<PyDict> {
-        let place = match &self.target.0 {
-            Target::Op(n) => n.with_info(|i| i.notes.clone()),
-            Target::Leaf(t) => t.notes(),
+        metadata_of(py, &self.target.0)
+    }
+
+    /// Shape, dtype and device of each output, as far as they are known.
+    #[getter]
+    fn _input_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let known: Vec<Meta> = match &self.target.0 {
+            Target::Op(n) => n.info().map(|i| i.outputs.to_vec()).unwrap_or_default(),
+            Target::Leaf(t) => vec![Meta::from(t)],
         };
-        if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Py<PyDict>>>()) {
-            return known.0.clone_ref(py);
-        }
-        let dict = PyDict::new(py).unbind();
-        let kept: tape::Notes = std::rc::Rc::new(Guarded(dict.clone_ref(py)));
-        match &self.target.0 {
-            Target::Op(n) => n.with_info(|i| i.notes = Some(kept)),
-            Target::Leaf(t) => t.set_notes(kept),
-        }
-        dict
+        let facts = known.iter().map(|m| {
+            let dtype = saved::dtype_object(py, m.dtype)?;
+            Ok((PyTuple::new(py, m.shape.iter())?, dtype))
+        });
+        let facts = facts.collect::<PyResult<Vec<_>>>()?;
+        py.import("wengert.autograd.graph")?.call_method1("_metadata", (facts,))
     }
 
     /// Grows with the time of creation.
@@ -182,8 +196,34 @@ impl Node {
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let name = slf.get_type().name()?.to_string();
+        let class = slf.get_type();
+        let mut name = class.name()?.to_string();
+        if slf.cast::<FunctionCtx>().is_ok() {
+            name = format!("{}.{name}", class.module()?);
+        }
         Ok(format!("<{name} object at {:#x}>", slf.as_ptr() as usize))
+    }
+
+    // What hooks and the context of a custom function hold is seen through the last handle.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Target::Op(n) = &self.target.0 else { return Ok(()) };
+        if n.refs() != 1 {
+            return Ok(());
+        }
+        for held in n.held() {
+            // SAFETY: a live object; `Py` is one pointer, and nothing is counted.
+            let object = unsafe { &*(&raw const held).cast::<Option<Py<PyAny>>>() };
+            visit.call(object)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        if let Target::Op(n) = &self.target.0
+            && n.refs() == 1
+        {
+            n.clear_held();
+        }
     }
 
     fn __hash__(&self) -> usize {
@@ -192,6 +232,24 @@ impl Node {
             Target::Leaf(t) => t.id() >> 4,
         }
     }
+}
+
+/// The dictionary of a node, made when it is first asked for.
+pub fn metadata_of(py: Python<'_>, target: &Target) -> Py<PyDict> {
+    let place = match target {
+        Target::Op(n) => n.with_info(|i| i.notes.clone()),
+        Target::Leaf(t) => t.notes(),
+    };
+    if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Py<PyDict>>>()) {
+        return known.0.clone_ref(py);
+    }
+    let dict = PyDict::new(py).unbind();
+    let kept: tape::Notes = std::rc::Rc::new(Guarded(dict.clone_ref(py)));
+    match target {
+        Target::Op(n) => n.with_info(|i| i.notes = Some(kept)),
+        Target::Leaf(t) => t.set_notes(kept),
+    }
+    dict
 }
 
 fn no_attribute(class: &str, name: &str) -> PyErr {
@@ -213,21 +271,48 @@ impl Drop for Node {
 }
 
 fn class_of<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static CLASSES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    let known = CLASSES.get_or_init(py, || PyDict::new(py).unbind()).bind(py);
     let name = name.rsplit("::").next().unwrap_or(name);
-    if let Some(c) = CLASSES.with_borrow(|c| c.get(name).map(|k| k.clone_ref(py))) {
-        return Ok(c.into_bound(py));
+    if let Some(class) = known.get_item(name)? {
+        return Ok(class);
     }
     let bases = PyTuple::new(py, [py.get_type::<Node>()])?;
     let dict = PyDict::new(py);
     dict.set_item("__slots__", PyTuple::empty(py))?;
     dict.set_item("__module__", "torch.autograd.graph")?;
     let class = py.get_type::<pyo3::types::PyType>().call1((name, bases, dict))?;
-    CLASSES.with_borrow_mut(|c| c.insert(name.to_string(), class.clone().unbind()));
+    known.set_item(name, &class)?;
     Ok(class)
 }
 
+/// A new object of a target.
+fn make<'py>(py: Python<'py>, target: &Target) -> PyResult<Bound<'py, PyAny>> {
+    let name = match target {
+        Target::Op(n) => {
+            let context = |c: &Call| (c.context_class(py), c.dict.clone_ref(py));
+            if let Some((class, dict)) = function::with_call(n, context) {
+                let class = class?;
+                PENDING.set(Some(target.clone()));
+                let o = class.call0()?;
+                // SAFETY: an object of a class made in Python, which has a dictionary.
+                let r = unsafe {
+                    let null = std::ptr::null_mut();
+                    ffi::PyObject_GenericSetDict(o.as_ptr(), dict.as_ptr(), null)
+                };
+                return if r == 0 { Ok(o) } else { Err(PyErr::fetch(py)) };
+            }
+            n.name()
+        }
+        Target::Leaf(_) => "AccumulateGrad".into(),
+    };
+    let class = class_of(py, &name)?;
+    PENDING.set(Some(target.clone()));
+    class.call0()
+}
+
 /// The object of a target; the same one while it lives.
-fn object_of(py: Python<'_>, target: Target) -> PyResult<Py<PyAny>> {
+pub fn object_of(py: Python<'_>, target: Target) -> PyResult<Py<PyAny>> {
     let known = match &target {
         Target::Op(n) => n.info().map_or(0, |i| i.host.get()),
         Target::Leaf(t) => t.accumulator(),
@@ -236,11 +321,7 @@ fn object_of(py: Python<'_>, target: Target) -> PyResult<Py<PyAny>> {
         // SAFETY: the object is alive: its drop takes the address back.
         return Ok(unsafe { Bound::from_borrowed_ptr(py, known as *mut ffi::PyObject) }.unbind());
     }
-    let name = match &target {
-        Target::Op(n) => n.name(),
-        Target::Leaf(_) => "AccumulateGrad".into(),
-    };
-    let o = class_of(py, &name)?.call1((Token(Guarded(target.clone())),))?;
+    let o = make(py, &target)?;
     let at = o.as_ptr() as usize;
     match &target {
         Target::Op(n) => n.with_info(|i| i.host.set(at)),
@@ -254,7 +335,10 @@ pub fn grad_fn(t: &Tensor) -> Result<*mut ffi::PyObject, Raised> {
     // SAFETY: called under the GIL.
     let py = unsafe { Python::assume_attached() };
     Ok(match t.grad_node()? {
-        Some(n) => object_of(py, Target::Op(n))?.into_ptr(),
+        Some(n) => {
+            n.know_output(t.output_nr(), t);
+            object_of(py, Target::Op(n))?.into_ptr()
+        }
         None => py.None().into_ptr(),
     })
 }
@@ -274,5 +358,9 @@ pub fn _gradient_edge(py: Python<'_>, t: crate::convert::Arg) -> PyResult<(Py<Py
 
 /// Adds the class to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<Node>()
+    m.add_class::<Node>()?;
+    m.add_class::<function::_FunctionBase>()?;
+    // Names that torch has elsewhere.
+    m.add("_FunctionCtx", m.py().get_type::<FunctionCtx>())?;
+    m.add("_SavedTensor", m.py().get_type::<saved::SavedTensor>())
 }

@@ -15,6 +15,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{addr_of_mut, null_mut};
 use wengert::Tensor;
 use wengert::hooks::Hooks;
+use wengert::tape::Node;
 
 // What `PyObject_GC_New` and a resurrection stand for in CPython's headers.
 unsafe extern "C" {
@@ -273,8 +274,9 @@ fn each_held(t: &Tensor, f: &mut dyn FnMut(*mut ffi::PyObject)) {
         return;
     }
     let node = t.own_node().filter(|n| n.refs() == 1);
-    let hooks = t.leaf_hooks().into_iter().chain(node.and_then(|n| n.hooks()));
-    hooks.flat_map(Hooks::held).filter(|o| !o.is_null()).for_each(|o| f(o.cast()));
+    let leaf = t.leaf_hooks().into_iter().flat_map(Hooks::held);
+    leaf.filter(|o| !o.is_null()).for_each(|o| f(o.cast()));
+    node.into_iter().flat_map(Node::held).for_each(|o| f(o.cast()));
 }
 
 pub unsafe extern "C" fn traverse(
@@ -311,7 +313,7 @@ pub unsafe extern "C" fn clear(o: *mut ffi::PyObject) -> c_int {
             if t.refs() == 1 {
                 t.clear_leaf_hooks();
                 if let Some(n) = t.own_node().filter(|n| n.refs() == 1) {
-                    n.clone().clear_hooks();
+                    n.clone().clear_held();
                 }
             }
         }

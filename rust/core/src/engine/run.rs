@@ -1,14 +1,15 @@
 //! One backward pass.
 
+use super::Options;
 use super::accumulate::{accumulate, add, evaluate, keep};
 use super::leaves::Leaves;
-use super::{Callbacks, Options};
+use super::pass::Running;
 use crate::formula::bit;
 use crate::hooks::{Hook, Hooks, NodeHook};
 use crate::mode::Guard;
 use crate::sync::guarded;
 use crate::tape::{Edge, Node};
-use crate::{Result, Tensor, bail, views, vjp};
+use crate::{Result, Tensor, anomaly, bail, views, vjp};
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
@@ -76,7 +77,7 @@ pub(super) fn run(
         (r.last, r.active == 1)
     });
     let _active = Active;
-    let callbacks = Callbacks::open();
+    let pass = Running::open(id, roots, &options);
     let found = {
         let _mode = Guard::new(options.create_graph);
         let mut run = Run {
@@ -104,7 +105,7 @@ pub(super) fn run(
         }
         run.finish()?
     };
-    callbacks.call()?;
+    pass.finish()?;
     Ok(found)
 }
 
@@ -189,6 +190,23 @@ impl Run<'_> {
             Some(first) => add(first, grad)?,
         });
         Ok(())
+    }
+
+    /// Notes that the gradient along `edge` is undefined: hooks are called all the same.
+    #[cold]
+    fn pass_by(&mut self, edge: &Edge) {
+        let slot = match edge {
+            Edge::Node(n, _) => self.node_slot(n),
+            Edge::Leaf(t) if t.leaf_hooks().is_some() => self.leaf_slot(t),
+            _ => return,
+        };
+        let entry = &mut self.entries[slot as usize];
+        if entry.grads.is_empty() {
+            entry.grads.push(None);
+            if let Target::Node(n) = &entry.target {
+                self.queue.push((n.seq(), slot));
+            }
+        }
     }
 
     #[inline]
@@ -276,18 +294,22 @@ impl Run<'_> {
         }
         let mut out = vjp::Grads::new();
         if wanted != 0 && grads.iter().any(Option::is_some) {
-            out = vjp::apply(&node, &grads, wanted)?;
+            out = if anomaly::enabled() {
+                anomaly::watch(&node, || vjp::apply(&node, &grads, wanted))?
+            } else {
+                vjp::apply(&node, &grads, wanted)?
+            };
         }
         if node.hooks().is_some() {
             out.resize(node.edges().len(), None);
             node_hooks(&node.name(), |h| &h.after, &node, Some(&grads), &mut out)?;
         }
         drop(grads);
-        for (i, g) in out.into_iter().enumerate() {
-            if let Some(g) = g
-                && wanted & bit(i) != 0
-            {
-                self.send(&node.edges()[i], g)?;
+        out.resize(node.edges().len(), None);
+        for (i, g) in out.into_iter().enumerate().filter(|(i, _)| wanted & bit(*i) != 0) {
+            match g {
+                Some(g) => self.send(&node.edges()[i], g)?,
+                None => self.pass_by(&node.edges()[i]),
             }
         }
         if !self.options.retain_graph {
@@ -316,7 +338,7 @@ impl Run<'_> {
                 && self.last_use(t)
             {
                 let slot = self.leaf_slot(t) as usize;
-                if let Some(Some(g)) = self.entries[slot].grads.pop() {
+                if let Some(g) = self.entries[slot].grads.pop() {
                     self.serve(t, g)?;
                 }
             }
@@ -332,8 +354,8 @@ impl Run<'_> {
     }
 
     /// Hands a leaf its gradient.
-    fn serve(&mut self, t: &Tensor, g: Tensor) -> Result<()> {
-        let mut grads: Slots = SmallVec::from_elem(Some(g), 1);
+    fn serve(&mut self, t: &Tensor, g: Option<Tensor>) -> Result<()> {
+        let mut grads: Slots = SmallVec::from_elem(g, 1);
         if let Some(hooks) = t.leaf_hooks() {
             tensor_hooks(hooks, &mut grads)?;
         }
@@ -371,11 +393,11 @@ impl Run<'_> {
     fn finish(mut self) -> Result<Vec<Option<Tensor>>> {
         let mut leaves = Vec::new();
         for e in &mut self.entries {
-            if let (Target::Leaf(t), Some(Some(g))) = (&e.target, e.grads.pop()) {
+            if let (Target::Leaf(t), Some(g)) = (&e.target, e.grads.pop()) {
                 leaves.push((t.clone(), g));
             }
         }
-        evaluate(leaves.iter().map(|l| &l.1).chain(self.found.iter().flatten()))?;
+        evaluate(leaves.iter().filter_map(|l| l.1.as_ref()).chain(self.found.iter().flatten()))?;
         for (t, g) in leaves {
             self.serve(&t, g)?;
         }
@@ -388,8 +410,9 @@ fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
     // Copies of the lists: a hook may change them.
     let (called, retained) = (hooks.tensor.clone(), hooks.retained.clone());
     for (output, hook) in called.iter().filter(|h| !h.1.removed()) {
-        if let Some(Some(g)) = grads.get_mut(*output as usize) {
-            call_hook(g, &**hook)?;
+        match grads.get_mut(*output as usize) {
+            Some(Some(g)) => call_hook(g, &**hook)?,
+            _ => hook.undefined()?,
         }
     }
     for (output, id) in retained {

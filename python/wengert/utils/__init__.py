@@ -1,0 +1,5 @@
+"""Tools beside tensors (`torch.utils`)."""
+
+from . import checkpoint, hooks
+
+__all__ = ["checkpoint", "hooks"]
