@@ -13,9 +13,11 @@
 //! call and write it on the [`tape`]; [`engine`] runs the tape backward, each node by its
 //! [`formula`]; [`lazy`] defers large pointwise work so that it runs in one pass.
 
+pub mod batch;
 pub mod engine;
 pub mod error;
 pub mod formula;
+pub mod forward;
 pub mod hooks;
 pub mod lazy;
 pub mod mode;

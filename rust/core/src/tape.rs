@@ -116,6 +116,14 @@ pub trait Rule {
     fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
     /// Drops what the rule saved, after the node ran.
     fn release(&self) {}
+    /// Tangents of the outputs for those of the inputs (forward mode).
+    ///
+    /// # Errors
+    /// RuntimeError where the rule has no forward form.
+    fn jvp(&self, tangents: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        let _ = tangents;
+        crate::bail!(NotImplemented, "{} has no forward-mode derivative", self.name())
+    }
 }
 
 const CHUNK: usize = 512;
