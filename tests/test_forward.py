@@ -81,6 +81,12 @@ def test_forward_over_reverse(sample):
     same(sample, sample.arrays, [rng.uniform(-1, 1, a.shape) for a in sample.arrays], True)
 
 
+def test_every_operation_has_a_sample():
+    compare.count()
+    refused = [op_samples.refusal(s) for s in op_samples.samples()]
+    assert [text for text in refused if text] == []
+
+
 def show(t, pair):
     return [pair.primal, *([] if pair.tangent is None else [pair.tangent]), pair.tangent is None]
 

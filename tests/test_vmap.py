@@ -51,15 +51,17 @@ def test_every_operation(sample):
             np.testing.assert_allclose(to_numpy(a), to_numpy(b), rtol=1e-7, atol=1e-9)
 
 
+def example(inputs, dims, k):
+    return [x if d is None else x.select(d, k).clone() for x, d in zip(inputs, dims)]
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_gradients_of_examples(sample):
     """`vmap(grad(f))`, one of the arguments the same for all."""
     compare.count()
     arrays, dims = batches(sample, 0 if len(sample.arrays) > 1 else -1)
-    if "floor_divide" in str(sample):
-        return
     found = []
-    for module in (compare.candidate, torch):
+    for module in (torch, compare.candidate):
 
         def loss(*xs, module=module):
             outs = [o for o in compare.flatten(sample(module, *xs)) if o.is_floating_point()]
@@ -69,12 +71,11 @@ def test_gradients_of_examples(sample):
         gradient = func(module).grad(loss, argnums=places)
         inputs = list(map(module.tensor, arrays))
         if module is torch:
-            rows = [
-                gradient(
-                    *(x if d is None else x.select(d, k).clone() for x, d in zip(inputs, dims))
-                )
-                for k in range(3)
-            ]
+            try:
+                rows = [gradient(*example(inputs, dims, k)) for k in range(3)]
+            except RuntimeError as error:
+                assert "is not implemented" in str(error)
+                return
             found.append([torch.stack(column) for column in zip(*rows)])
         else:
             found.append(func(module).vmap(gradient, in_dims=dims)(*inputs))
@@ -83,7 +84,11 @@ def test_gradients_of_examples(sample):
 
 
 #: Operations that run example by example.
-WITHOUT_RULE = set()
+WITHOUT_RULE = {
+    "addbmm", "bce_with_logits", "binary_cross_entropy", "huber_loss", "index_fill", "index_put",
+    "masked_scatter", "masked_select", "median", "mse_loss", "nanmedian", "nll_loss_forward", "put",
+    "smooth_l1_loss", "soft_margin_loss", "take",
+}  # fmt: skip
 
 
 @pytest.mark.wengert_only

@@ -1,6 +1,6 @@
 """Compares derivatives with finite differences."""
 
-from .. import _functions, _wengert
+from .. import _wengert
 from .._wengert import Tensor
 from . import forward_ad, grad
 from .grad_mode import no_grad
@@ -122,8 +122,8 @@ class _Check:
                 )
             if any(s == 0 and n > 1 for s, n in zip(t.stride(), t.shape)):
                 raise RuntimeError(
-                    f"The {i}th input has a dimension with stride 0. gradcheck only supports inputs "
-                    "that are non-overlapping to be able to compute the numerical gradients "
+                    f"The {i}th input has a dimension with stride 0. gradcheck only supports "
+                    "inputs that are non-overlapping to be able to compute the numerical gradients "
                     "correctly. You should call .contiguous on the input before passing it to "
                     "gradcheck."
                 )
@@ -157,7 +157,7 @@ class _Check:
     def constant(self):
         """No output requires a gradient: then none may depend on an input."""
         for matrix in self.numerical().values():
-            if not _functions.allclose(matrix, _wengert.zeros_like(matrix), self.rtol, self.atol):
+            if not _wengert.allclose(matrix, _wengert.zeros_like(matrix), self.rtol, self.atol):
                 raise GradcheckError("Numerical gradient for function expected to be zero")
 
     def compare(self, numbers, found, how=""):
@@ -165,7 +165,7 @@ class _Check:
             number = numbers.get((k, i))
             if number is None:
                 continue
-            if not _functions.allclose(matrix.to(number.dtype), number, self.rtol, self.atol):
+            if not _wengert.allclose(matrix.to(number.dtype), number, self.rtol, self.atol):
                 raise GradcheckError(
                     f"Jacobian {how}mismatch for output {k} with respect to input {i},\n"
                     f"numerical:{number}\nanalytical:{matrix}\n"
@@ -255,7 +255,7 @@ class _Check:
             together = grad(out, self.wanted(), batch, is_grads_batched=True, **options)
             single = [grad(out, self.wanted(), g, **options) for g in batch]
             for all_, ones in zip(together, zip(*single)):
-                if all_ is not None and not _functions.allclose(all_, _wengert.stack(ones)):
+                if all_ is not None and not _wengert.allclose(all_, _wengert.stack(ones)):
                     raise GradcheckError("While computing batched gradients, got another result")
 
 

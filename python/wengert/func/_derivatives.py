@@ -328,7 +328,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         zeros = [_wengert.zeros_like(o) for o in pull.outputs]
         blocks = []
         for k, out in enumerate(pull.outputs):
-            rows = [pull(zeros[:k] + [row] + zeros[k + 1 :]) for row in _basis(out.detach())]
+            rows = [pull([*zeros[:k], row, *zeros[k + 1 :]]) for row in _basis(out.detach())]
             columns = zip(*rows) if rows else [()] * len(inputs.given)
             blocks.append(
                 inputs.shaped(_block(column, 0, out, t) for column, t in zip(columns, inputs.given))
@@ -356,7 +356,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         columns = []
         for i, t in enumerate(inputs.given):
             for direction in _basis(t.detach()):
-                tangents = zeros[:i] + [direction] + zeros[i + 1 :]
+                tangents = [*zeros[:i], direction, *zeros[i + 1 :]]
                 columns.append(
                     _push_forward(call, inputs.given, tangents, inputs.with_leaves, has_aux, what)
                 )

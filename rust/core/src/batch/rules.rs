@@ -4,7 +4,7 @@ use super::{loops, spread, whole_at, wrapped};
 use crate::op::{self, Block, Outputs, call1};
 use crate::ops::Id;
 use crate::pointwise::{self, Operand};
-use crate::schema::Type;
+use crate::schema::{Param, Type};
 use crate::shape::{infer_shape, wrap_dim};
 use crate::{Result, Tensor, Value, bail};
 use smallvec::{SmallVec, smallvec};
@@ -179,10 +179,11 @@ impl Call<'_> {
             }
             id if ELEMENTWISE.contains(&id) => self.pointwise().map(Some),
             Id::VIEW | Id::UNSAFE_VIEW => {
-                let mut shape: SmallVec<[i64; 4]> = smallvec![self.size as i64];
                 let wanted = infer_shape(self.ints(1), first.numel())?;
-                shape.extend(wanted.iter().map(|&n| n as i64));
-                op::call(self.id, &[self.whole(0)?.into(), Value::Ints(shape)]).map(Some)
+                let shape: SmallVec<[usize; 6]> =
+                    std::iter::once(self.size).chain(wanted.iter().copied()).collect();
+                // The memory order of the whole may be another than what the caller counts on.
+                one(self.whole(0)?.reshape(&shape)?)
             }
             Id::EXPAND => one(self.expand()?),
             Id::T => one(match first.ndim() {
@@ -284,7 +285,8 @@ impl Call<'_> {
     /// arguments that depend on the shape are dimensions.
     fn shifted(&self) -> Result<Option<Outputs>> {
         let schema = &self.id.op().schema;
-        if NO_DIMS.contains(&self.id) || !schema.params.iter().any(|p| DIMS.contains(&&*p.name)) {
+        let names_dims = |p: &Param| p.ty != Type::Tensor && DIMS.contains(&&*p.name);
+        if NO_DIMS.contains(&self.id) || !schema.params.iter().any(names_dims) {
             return Ok(None);
         }
         let Some(ndim) = self.common_ndim() else { return Ok(None) };
@@ -296,7 +298,7 @@ impl Call<'_> {
         let vector = VECTOR_INDEX.contains(&self.id);
         let mut args = Vec::new();
         for (p, a) in schema.params.iter().zip(self.args) {
-            let names_dims = DIMS.contains(&&*p.name);
+            let names_dims = names_dims(p);
             args.push(match a {
                 Value::Tensor(t) if vector && p.name == "index" => {
                     if whole_at(t, self.level).is_some() {

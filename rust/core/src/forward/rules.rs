@@ -242,8 +242,8 @@ impl Call<'_> {
         vjp::rule(self.id.op(), &cx, grads, self.slots.len(), &value)
     }
 
-    /// The transpose of the backward rule, applied to the tangents. The rule is linear in the dummy,
-    /// but may be written with logarithms of it: so it is one, not zero.
+    /// The transpose of the backward rule, applied to the tangents. The rule is linear in the
+    /// dummy, but may be written with logarithms of it: so it is one, not zero.
     fn transposed(&self, tangents: &Tangents) -> Result<Vec<Option<Tensor>>> {
         let create_graph = grad_enabled();
         let _on = Guard::new(true);
