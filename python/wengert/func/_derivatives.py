@@ -12,6 +12,7 @@ from .. import _wengert
 from .._pytree import flatten, map_leaves, unflatten
 from .._wengert import Tensor, is_grad_enabled
 from ..autograd import enable_grad, no_grad
+from ._vmap import vmap
 
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
 
@@ -307,9 +308,16 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
 
 
 def _basis(t):
-    """One tensor for each element: one there, zero elsewhere."""
+    """For each element of `t` a tensor that is one there, zero elsewhere."""
     with no_grad():
-        return _wengert.eye(t.numel(), dtype=t.dtype).view(t.numel(), *t.shape).unbind()
+        return _wengert.eye(t.numel(), dtype=t.dtype).view(t.numel(), *t.shape)
+
+
+def _for_each(row, out, like, chunk_size):
+    """The rows for all elements of `out` at once, as one tensor for each of `like`."""
+    if not out.numel():
+        return [t.new_zeros((0, *t.shape)) for t in like]
+    return vmap(row, chunk_size=chunk_size)(_basis(out))
 
 
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
@@ -328,11 +336,10 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         zeros = [_wengert.zeros_like(o) for o in pull.outputs]
         blocks = []
         for k, out in enumerate(pull.outputs):
-            rows = [pull([*zeros[:k], row, *zeros[k + 1 :]]) for row in _basis(out.detach())]
-            columns = zip(*rows) if rows else [()] * len(inputs.given)
-            blocks.append(
-                inputs.shaped(_block(column, 0, out, t) for column, t in zip(columns, inputs.given))
-            )
+            row = lambda g, k=k: tuple(pull([*zeros[:k], g, *zeros[k + 1 :]]))  # noqa: E731
+            columns = _for_each(row, out, inputs.given, chunk_size)
+            shapes = ((*out.shape, *t.shape) for t in inputs.given)
+            blocks.append(inputs.shaped(c.reshape(s) for c, s in zip(columns, shapes)))
         result = unflatten(blocks, pull.spec)
         return (result, pull.aux) if has_aux else result
 
@@ -355,7 +362,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         zeros = [_wengert.zeros_like(t) for t in inputs.given]
         columns = []
         for i, t in enumerate(inputs.given):
-            for direction in _basis(t.detach()):
+            for direction in _basis(t).unbind():
                 tangents = [*zeros[:i], direction, *zeros[i + 1 :]]
                 columns.append(
                     _push_forward(call, inputs.given, tangents, inputs.with_leaves, has_aux, what)

@@ -88,8 +88,8 @@ def _in_dim(t, dim, in_dims, name):
         return None
     if not isinstance(t, Tensor):
         raise ValueError(
-            f"{where} an input but the input is of type {type(t)}. We cannot vmap over non-Tensor arguments,"
-            " please use None as the respective in_dim"
+            f"{where} an input but the input is of type {type(t)}. We cannot vmap over non-Tensor "
+            "arguments, please use None as the respective in_dim"
         )
     if not -t.dim() <= dim < t.dim():
         raise ValueError(

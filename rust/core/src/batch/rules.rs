@@ -148,6 +148,10 @@ impl Call<'_> {
                 op::call(id, &args).map(Some)
             }
             id if PRODUCTS.contains(&id) => one(self.matmul(self.broadcast(0)?, 1)?),
+            // One matrix for all vectors: they are the rows of another.
+            Id::MV if whole_at(first, self.level).is_none() => {
+                one(call1(Id::MATMUL, &[self.whole(1)?.into(), first.t()?.into()])?)
+            }
             Id::MV => {
                 let columns = self.whole(1)?.unsqueeze(-1)?;
                 let out = call1(Id::MATMUL, &[self.broadcast(0)?.into(), columns.into()])?;
