@@ -61,6 +61,11 @@ def __getattr__(name: str):
         module = importlib.import_module("." + name, __name__)
         globals()[name] = module
         return module
+    if name == "vmap":
+        from .func import vmap
+
+        globals()[name] = vmap
+        return vmap
     if name.endswith("Tensor"):
         from . import _legacy
 
@@ -71,4 +76,14 @@ def __getattr__(name: str):
 
 
 # Loaded when first asked for.
-_LAZY = {"backends", "cpu", "cuda", "inspect", "random", "return_types", "storage", "version"}
+_LAZY = {
+    "backends",
+    "cpu",
+    "cuda",
+    "func",
+    "inspect",
+    "random",
+    "return_types",
+    "storage",
+    "version",
+}

@@ -18,13 +18,18 @@ from .graph import set_multithreading_enabled
 
 __all__ = [
     "Function",
+    "GradcheckError",
     "Variable",
     "anomaly_mode",
     "backward",
     "detect_anomaly",
     "enable_grad",
     "function",
+    "forward_ad",
+    "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "inference_mode",
     "is_grad_enabled",
@@ -200,3 +205,18 @@ class Variable(metaclass=_VariableMeta):
         if volatile is not None:
             warnings.warn("volatile was removed (Variable.volatile is always False)", stacklevel=2)
         return data.detach().requires_grad_(requires_grad)
+
+
+def __getattr__(name):
+    # Slow to import, and scripts seldom need them.
+    import importlib
+
+    if name in ("forward_ad", "functional"):
+        return importlib.import_module("." + name, __name__)
+    checks = ("GradcheckError", "gradcheck", "gradgradcheck")
+    if name in checks:
+        module = importlib.import_module(".gradcheck", __name__)
+        # All at once: the function takes the name of its module.
+        globals().update({check: getattr(module, check) for check in checks})
+        return globals()[name]
+    raise AttributeError(f"module 'torch.autograd' has no attribute '{name}'")

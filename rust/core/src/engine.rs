@@ -14,9 +14,10 @@ use crate::error::Kind;
 use crate::record;
 use crate::shape::show;
 use crate::tape::{Edge, Meta, Node};
-use crate::{Error, Result, Tensor, bail, ops, vjp};
+use crate::{Error, Result, Tensor, bail, batch, ops, vjp};
 pub use accumulate::accumulate;
 pub use pass::{Callback, current_pass, inputs_given, queue_callback, set_inputs_given, will_run};
+use std::collections::HashSet;
 
 /// What a backward pass is asked to do.
 #[derive(Clone, Copy, Default)]
@@ -95,6 +96,31 @@ pub fn run(roots: &[Edge], grads: Vec<Tensor>, options: Options) -> Result<Vec<O
 /// As [`run`].
 pub fn apply(node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
     Ok(vjp::apply(node, grads, u32::MAX)?.into_iter().collect())
+}
+
+/// True if the history of `root` leads to a leaf that is not private to a transform, or to one of
+/// `outer`.
+///
+/// # Errors
+/// As [`Tensor::gradient_edge`], for views whose history cannot be told.
+pub fn leads_out(root: &Tensor, outer: &[Tensor]) -> Result<bool> {
+    let outer: Vec<Tensor> = outer.iter().map(batch::innermost).collect();
+    let inside =
+        |t: &Tensor| t.meta().is_some_and(|m| m.private) && !outer.iter().any(|o| o.same(t));
+    let (mut stack, mut seen) = (vec![record::edge_of(&batch::innermost(root))?], HashSet::new());
+    while let Some(edge) = stack.pop() {
+        match edge {
+            Edge::None => (),
+            Edge::Leaf(t) if inside(&t) => (),
+            Edge::Leaf(_) => return Ok(true),
+            Edge::Node(n, _) => {
+                if seen.insert(n.id()) {
+                    stack.extend(n.edges().iter().cloned());
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn start(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<(Vec<Edge>, Vec<Tensor>)> {

@@ -14,10 +14,12 @@
 //! [`formula`]; [`lazy`] defers large pointwise work so that it runs in one pass.
 
 pub mod anomaly;
+pub mod batch;
 pub mod custom;
 pub mod engine;
 pub mod error;
 pub mod formula;
+pub mod forward;
 pub mod hooks;
 pub mod lazy;
 pub mod mode;

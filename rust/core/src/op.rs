@@ -4,7 +4,7 @@ use crate::formula::{Formula, Vjp};
 use crate::schema::Schema;
 use crate::tape::{Info, Meta};
 use crate::value::Args;
-use crate::{Error, Result, Tensor, Value};
+use crate::{Error, Result, Tensor, Value, batch};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -237,6 +237,12 @@ impl<'a> Cx<'a> {
 
 /// Calls an operation by id, recording it if needed.
 pub fn call(id: Id, args: &[Value]) -> Result<Outputs> {
+    if batch::active()
+        && !matches!(id.block().vjp(), Vjp::Composed)
+        && let Some(level) = batch::level_of(args)
+    {
+        return batch::call(id, args, level);
+    }
     match id.block() {
         Block::Pointwise(_) => {
             let operands: SmallVec<[crate::pointwise::Operand; 3]> =
@@ -260,6 +266,11 @@ pub fn call1(id: Id, args: &[Value]) -> Result<Tensor> {
 /// autograd forbids.
 pub fn call_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     if let Block::Structured(s) = id.block() {
+        if batch::active()
+            && let Some(level) = batch::level_of(args)
+        {
+            return batch::structured_in_place(id, args, level);
+        }
         return if s.forms.has(Forms(32)) {
             crate::views::relayout(id, s, args)
         } else {

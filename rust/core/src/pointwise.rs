@@ -1,12 +1,12 @@
 //! Runs pointwise operations on tensors: dtype and shape of the result, then one pass.
 
-use crate::lazy;
 use crate::op::{Block, Id, Pointwise, Rule};
 use crate::promote::{Promotion, can_cast, default_dtype};
 use crate::shape::{
     Shape, Strides, broadcast, broadcast_strides, check_output, contiguous_strides,
 };
 use crate::{DType, Result, Scalar, Tensor, Value, bail, overlap, record};
+use crate::{batch, lazy};
 use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
 use wengert_kernels::program::{self, Program, Step};
@@ -185,6 +185,11 @@ fn check(id: Id, p: &Pointwise, args: &[Operand], plan: &Plan) -> Result<()> {
 
 /// Calls a pointwise operation, recording it if an input requires a gradient.
 pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
+    if batch::active()
+        && let Some(level) = batch::level_of_operands(args)
+    {
+        return batched(id, args, level);
+    }
     let p = block(id);
     let fast = match args {
         [Operand::Tensor(a), Operand::Tensor(b)] => binary_fast(id, p, a, b)?,
@@ -207,6 +212,19 @@ pub fn call(id: Id, args: &[Operand]) -> Result<Tensor> {
     Ok(out)
 }
 
+#[cold]
+fn batched(id: Id, args: &[Operand], level: usize) -> Result<Tensor> {
+    let values: SmallVec<[Value; 3]> = args
+        .iter()
+        .map(|a| match a {
+            Operand::Tensor(t) => Value::from(*t),
+            Operand::Number(n) => Value::Number(*n),
+        })
+        .collect();
+    let out = batch::call(id, &values, level)?;
+    out.into_iter().next().ok_or_else(|| crate::err!(Runtime, "{} returned nothing", id.name()))
+}
+
 /// Runs an operation now or later.
 fn compute(id: Id, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
     match lazy::defer(id, plan, args)? {
@@ -219,6 +237,9 @@ fn compute(id: Id, plan: &Plan, args: &[Operand]) -> Result<Tensor> {
 #[inline]
 pub fn binary(id: Id, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let args = [Operand::Tensor(a), Operand::Tensor(b)];
+    if batch::active() {
+        return call(id, &args);
+    }
     if let Some(out) = binary_fast(id, block(id), a, b)? {
         record::pointwise(id, &args, &out)?;
         return Ok(out);
@@ -413,6 +434,11 @@ fn memory_order(shape: &[usize], strides: &[Strides]) -> SmallVec<[usize; 6]> {
 
 /// Calls an operation that writes its result into its first argument.
 pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
+    if batch::active()
+        && let Some(level) = batch::level_of_operands(args)
+    {
+        return batch::in_place(id, args, level);
+    }
     let id = special::overload(id, args);
     let p = block(id);
     let Some(Operand::Tensor(x)) = args.first() else {
@@ -451,6 +477,11 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
 /// PyTorch's, for shapes that do not broadcast and for in-place writes it forbids.
 pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     let args = [Operand::Tensor(x), value];
+    if batch::active()
+        && let Some(level) = batch::level_of_operands(&args)
+    {
+        return batch::assign(x, value, level);
+    }
     record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?;
     let before = record::InPlace::prepare(Id::COPY, &args)?;
     match value {

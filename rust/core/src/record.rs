@@ -8,7 +8,7 @@ use crate::promote::can_cast;
 use crate::shape::check_output;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
-use crate::{Result, Tensor, Value, bail, overlap, saved, views};
+use crate::{Result, Tensor, Value, bail, forward, overlap, saved, views};
 use smallvec::SmallVec;
 
 /// Where the gradient of `t` goes.
@@ -22,7 +22,8 @@ pub(crate) fn edge_of(t: &Tensor) -> Result<Edge> {
     })
 }
 
-/// Records a pointwise call if an input requires a gradient and recording is on.
+/// Records a pointwise call if an input requires a gradient and recording is on, and hands on
+/// tangents.
 #[inline]
 pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
     let needed = args.iter().any(|a| a.tensor().is_some_and(Tensor::requires_grad));
@@ -31,7 +32,7 @@ pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
         let node = pointwise_node(id, args, wanted, out, None)?;
         out.set_node(Some(node), 0);
     }
-    Ok(())
+    if forward::active() { forward::pointwise(id, args, out) } else { Ok(()) }
 }
 
 fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
@@ -92,7 +93,7 @@ fn pointwise_node(
     Ok(node)
 }
 
-fn meta_of(t: Option<&Tensor>) -> Meta {
+pub(crate) fn meta_of(t: Option<&Tensor>) -> Meta {
     t.map_or(Meta { shape: SmallVec::new(), dtype: crate::DType::F32 }, Meta::from)
 }
 
@@ -124,6 +125,7 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
     let wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
     let outputs = {
         let _off = Guard::new(false);
+        let _none = forward::Below::new(0);
         (s.forward)(Args(args))?
     };
     let parent = slots.first().copied().flatten();
@@ -136,6 +138,9 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
                 out.set_node(Some(node.clone()), k);
             }
         }
+    }
+    if forward::active() {
+        forward::structured(id, s, args, &slots, &outputs)?;
     }
     Ok(outputs)
 }
@@ -197,7 +202,7 @@ fn structured_node(
 }
 
 /// An argument as the node keeps it: of indices only which there were.
-fn without_tensor(v: &Value) -> Value {
+pub(crate) fn without_tensor(v: &Value) -> Value {
     match v {
         Value::Indices(list) => {
             let given = list.iter().enumerate().filter(|(_, t)| t.is_some());
@@ -283,6 +288,8 @@ pub(crate) struct InPlace<'a> {
     args: &'a [Operand<'a>],
     wanted: u32,
     before: Option<Tensor>,
+    /// Some argument carries a tangent.
+    dual: bool,
 }
 
 impl<'a> InPlace<'a> {
@@ -293,12 +300,15 @@ impl<'a> InPlace<'a> {
         } else {
             0
         };
-        let mut me = InPlace { id, args, wanted, before: None };
-        if let Some(Operand::Tensor(x)) = args.first()
-            && wanted != 0
-        {
-            views::refresh(x)?;
-            if me.formula().saves(wanted) & 1 != 0 {
+        let dual = forward::active() && forward::any(args.iter().filter_map(Operand::tensor))?;
+        let mut me = InPlace { id, args, wanted, before: None, dual };
+        if let Some(Operand::Tensor(x)) = args.first() {
+            if wanted != 0 || dual {
+                views::refresh(x)?;
+            }
+            if dual {
+                me.before = Some(forward::before_write(x)?);
+            } else if wanted != 0 && me.formula().saves(wanted) & 1 != 0 {
                 let copy = Tensor::empty(x.shape(), x.dtype())?;
                 crate::pointwise::copy(x, &copy)?;
                 copy.set_node(x.node().cloned(), x.output_nr());
@@ -314,12 +324,15 @@ impl<'a> InPlace<'a> {
 
     /// Records the call as the newest history of `x`.
     pub fn finish(self, x: &Tensor) -> Result<()> {
-        if self.wanted == 0 {
-            return Ok(());
+        if self.wanted != 0 {
+            views::mark_fresh(x);
+            let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref())?;
+            views::rebase(x, node)?;
         }
-        views::mark_fresh(x);
-        let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref())?;
-        views::rebase(x, node)
+        match &self.before {
+            Some(old) if self.dual => forward::in_place(self.id, self.args, old, x),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -337,11 +350,9 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
     let history = edge_of(x)?;
     let mut args = args.to_vec();
-    args[0] = Value::Tensor(if recorded {
+    args[0] = Value::Tensor(if recorded || forward::active() {
         // The node may save it, so it has to keep the old values.
-        let old = x.fresh_copy(x.dtype())?;
-        old.set_node(x.node().cloned(), x.output_nr());
-        old
+        forward::before_write(x)?
     } else {
         x.detach()
     });
@@ -350,6 +361,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     let out = crate::ops::convert::to_dtype(&out, x.dtype())?;
     let Some(node) = out.node().cloned() else {
         x.copy_raw(&out)?;
+        forward::overwritten(x, &out)?;
         return Ok(x.clone());
     };
     // `CopySlices` runs one node: a view takes over the result of several as a copy.
@@ -360,6 +372,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
     x.copy_raw(&out)?;
     views::mark_fresh(x);
     views::rebase(x, node)?;
+    forward::overwritten(x, &out)?;
     Ok(x.clone())
 }
 

@@ -1,5 +1,7 @@
 //! The tensor handle: a counted pointer to storage, layout, dtype and autograd state.
 
+use crate::batch::{self, Batch};
+use crate::forward::Tangent;
 use crate::hooks::Hooks;
 use crate::shape::{Layout, Shape, Strides};
 use crate::sync::guarded;
@@ -58,6 +60,12 @@ pub(crate) struct Meta {
     /// The front end's object for the accumulator of this leaf, or null, and what it keeps there.
     pub accumulator: usize,
     pub notes: Option<Notes>,
+    /// Forward-mode tangents, at most one per level.
+    pub tangents: Vec<Tangent>,
+    /// What the tensor stands for inside `vmap`.
+    pub batch: Option<Batch>,
+    /// A leaf that a transform (`torch.func`) made for itself.
+    pub private: bool,
 }
 
 /// What an embedding language attaches to tensors.
@@ -365,6 +373,11 @@ impl Tensor {
 
     /// The same memory without history. Writes through either are seen by both.
     pub fn detach(&self) -> Tensor {
+        if batch::is_batched(self)
+            && let Ok(t) = batch::within(self, &|t| Ok(t.detach()))
+        {
+            return t;
+        }
         self.alias(self.layout().clone())
     }
 

@@ -82,6 +82,15 @@ fn regenerate(t: &Tensor, base: &Tensor) -> Result<()> {
     Ok(())
 }
 
+/// The view of `whole` that lies in it as `view` lies in `base`; `whole` has the strides of `base`.
+pub(crate) fn same_part(whole: &Tensor, base: &Layout, view: &Layout) -> Result<Tensor> {
+    let offset = whole.layout().offset + view.offset - base.offset;
+    let part = whole.view_as_layout(view.clone().at(offset));
+    let root = part.base().unwrap_or(whole).clone();
+    regenerate(&part, &root)?;
+    Ok(part)
+}
+
 /// A node of `id` that takes the part `t` out of a tensor laid out as `base`.
 pub(crate) fn part_node(id: Id, edge: Edge, base: &Layout, t: &Tensor) -> Node {
     let node = Node::new(id, smallvec![edge], SmallVec::new());

@@ -3,11 +3,11 @@
 
 use crate::formula::{Action, Formula, Vjp, X, bit};
 use crate::mode::grad_enabled;
-use crate::op::{Cx, Id, Rule};
+use crate::op::{Cx, Id, Op, Rule};
 use crate::pointwise::{Operand, block};
 use crate::tape::{Info, Node, Saved};
 use crate::value::Args;
-use crate::{DType, Result, Scalar, Tensor, Value, bail, ops};
+use crate::{DType, Result, Scalar, Tensor, Value, bail, forward, ops};
 use smallvec::SmallVec;
 
 mod small;
@@ -17,7 +17,7 @@ pub type Grads = SmallVec<[Option<Tensor>; 2]>;
 
 /// A value while a formula runs.
 #[derive(Clone)]
-enum Val {
+pub(crate) enum Val {
     Missing,
     Tensor(Tensor),
     Tensors(Vec<Tensor>),
@@ -46,7 +46,7 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     }
     if let [Some(g)] = grads
         && formula.pointwise
-        && !grad_enabled()
+        && forward::plain()
         && !node.saved().iter().any(|s| matches!(s, Saved::Packed(_)))
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
@@ -56,23 +56,51 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         return Ok(out);
     }
     let empty = Info::default();
-    let given = grads.iter().enumerate().fold(0, |set, (k, g)| match g {
-        Some(_) => set | bit(k),
-        None => set,
-    });
+    let given = given(grads);
     let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted, given);
+    // What a hook unpacks is unpacked once.
+    let mut unpacked: SmallVec<[(X, Val); 2]> = SmallVec::new();
+    if node.saved().iter().any(|s| matches!(s, Saved::Packed(_))) {
+        for x in formula.reads_for(wanted) {
+            unpacked.push((x, unpack(node, x)?));
+        }
+    }
+    let value = |x: X| match x {
+        X::Rest(from) => unpack_rest(node, from).map(Val::Tensors),
+        x => match unpacked.iter().find(|u| u.0 == x) {
+            Some((_, known)) => Ok(known.clone()),
+            None => unpack(node, x),
+        },
+    };
+    rule(op, &cx, grads, node.edges().len(), &value)
+}
+
+/// The outputs that have a gradient, as a set.
+pub(crate) fn given(grads: &[Option<Tensor>]) -> u32 {
+    grads.iter().enumerate().fold(0, |set, (k, g)| if g.is_some() { set | bit(k) } else { set })
+}
+
+/// Runs the rule of an operation with `n` inputs as tensor operations. `value` gives inputs and
+/// outputs of the call.
+pub(crate) fn rule(
+    op: &Op,
+    cx: &Cx,
+    grads: &[Option<Tensor>],
+    n: usize,
+    value: &dyn Fn(X) -> Result<Val>,
+) -> Result<Grads> {
     let mut out = Grads::new();
     if let Vjp::Each(f) = op.block.vjp() {
-        let g = defined(grads, 0, &cx)?;
-        for i in 0..node.edges().len() {
-            out.push(if wanted & bit(i) != 0 { Some(f(&cx, &g, i)?) } else { None });
+        let g = defined(grads, 0, cx)?;
+        for i in 0..n {
+            out.push(if cx.wanted & bit(i) != 0 { Some(f(cx, &g, i)?) } else { None });
         }
     } else if let Vjp::Outputs(f) = op.block.vjp() {
-        out.push(Some(f(&cx, grads)?));
+        out.push(Some(f(cx, grads)?));
     } else {
-        out = run(node, formula, &cx, grads, wanted)?;
+        out = run(&op.formula, cx, grads, n, value)?;
     }
-    fit(&cx, &mut out)?;
+    fit(cx, &mut out)?;
     Ok(out)
 }
 
@@ -135,6 +163,7 @@ fn unpacked(node: &Node, saved: Option<&Saved>) -> Result<Val> {
             }
             let whole = t.detach();
             whole.set_node(Some(node.clone()), *k as usize);
+            forward::share(t, &whole);
             Val::Tensor(whole)
         }
         Some(Saved::Number(s)) => Val::Number(*s),
@@ -235,29 +264,19 @@ fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> 
 }
 
 /// Runs a formula as tensor operations.
-fn run(
-    node: &Node,
+pub(crate) fn run(
     formula: &Formula,
     cx: &Cx,
     grads: &[Option<Tensor>],
-    wanted: u32,
+    n: usize,
+    value: &dyn Fn(X) -> Result<Val>,
 ) -> Result<Grads> {
+    let wanted = cx.wanted;
     let needed = formula.steps_for(wanted);
     let mut steps: Vec<Val> = vec![Val::Missing; formula.steps.len()];
-    // What a hook unpacks is unpacked once.
-    let mut unpacked: SmallVec<[(X, Val); 2]> = SmallVec::new();
-    if node.saved().iter().any(|s| matches!(s, Saved::Packed(_))) {
-        for x in formula.reads_for(wanted) {
-            unpacked.push((x, unpack(node, x)?));
-        }
-    }
     let get = |x: X, steps: &[Val]| -> Result<Val> {
         Ok(match x {
-            X::In(_) | X::Out(_) => match unpacked.iter().find(|u| u.0 == x) {
-                Some((_, known)) => known.clone(),
-                None => unpack(node, x)?,
-            },
-            X::Rest(from) => Val::Tensors(unpack_rest(node, from)?),
+            X::In(_) | X::Out(_) | X::Rest(_) => value(x)?,
             X::Grad(k) => Val::Tensor(defined(grads, k as usize, cx)?),
             X::Lit(v) => Val::Number(Scalar::Float(v)),
             X::Arg(i) => Val::Number(cx.args.number(i as usize)?),
@@ -280,7 +299,7 @@ fn run(
         };
     }
     let mut out = Grads::new();
-    for i in 0..node.edges().len() {
+    for i in 0..n {
         let wants = wanted & bit(i) != 0;
         out.push(match if wants { get(formula.grad_of(i), &steps)? } else { Val::Missing } {
             Val::Tensor(t) => Some(t),

@@ -12,7 +12,9 @@ use std::rc::Rc;
 use wengert::engine::{self, Options};
 use wengert::saved::Preserve;
 use wengert::tape::{Edge, Meta};
-use wengert::{Tensor, err, mode};
+use wengert::{Tensor, batch, err, mode};
+
+const IMPLICIT: &str = "grad can be implicitly created only for scalar outputs";
 
 /// A root or an input of a pass: a tensor, or a `GradientEdge`.
 pub enum Place {
@@ -43,20 +45,39 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Place {
 impl Place {
     fn edge(&self) -> wengert::Result<Edge> {
         match self {
+            Place::Tensor(t) if batch::is_batched(t) => batch::innermost(t).gradient_edge(),
             Place::Tensor(t) => t.gradient_edge(),
             Place::Edge(e) => Ok(e.clone()),
         }
     }
 
+    /// A gradient that arrived here, batched as the tensor is.
+    fn wrapped(&self, g: Option<Tensor>) -> wengert::Result<Option<Tensor>> {
+        match (self, g) {
+            (Place::Tensor(t), Some(g)) if batch::is_batched(t) => batch::like(&g, t).map(Some),
+            (_, g) => Ok(g),
+        }
+    }
+
     /// The edge and the gradient that a pass starts with.
     fn start(&self, i: usize, given: Option<&Tensor>) -> wengert::Result<(Edge, Tensor)> {
+        if let Place::Tensor(t) = self
+            && batch::is_batched(t)
+        {
+            let one = match given {
+                Some(g) => g.clone(),
+                None if t.numel() == 1 => Tensor::full(t.shape(), 1.0.into(), t.dtype())?,
+                None => return Err(err!(Runtime, "{IMPLICIT}")),
+            };
+            return Place::Tensor(batch::innermost(t)).start(i, Some(&batch::beside(&one, t)?));
+        }
         let (edge, meta) = match self {
             Place::Tensor(t) => (t.gradient_edge().unwrap_or(Edge::None), Some(Meta::from(t))),
             Place::Edge(e) => (e.clone(), meta_of(e)),
         };
         // What a node does not know about its outputs is what was given.
         let Some(meta) = meta.or_else(|| given.map(Meta::from)) else {
-            return Err(err!(Runtime, "grad can be implicitly created only for scalar outputs"));
+            return Err(err!(Runtime, "{IMPLICIT}"));
         };
         let grad = engine::root_grad(i, &edge, &meta, given)?;
         Ok((edge, grad))
@@ -127,16 +148,21 @@ pub fn _grad(
 ) -> PyResult<Vec<Option<Ret>>> {
     let pass = || {
         let (edges, grads) = start(&roots, &grads)?;
-        let inputs: Vec<Edge> = inputs.iter().map(Place::edge).collect::<wengert::Result<_>>()?;
-        let inputs = Some(&inputs[..]);
-        engine::run(
-            &edges,
-            grads,
-            Options { retain_graph, create_graph, inputs, accumulate: false },
-        )
+        let to: Vec<Edge> = inputs.iter().map(Place::edge).collect::<wengert::Result<_>>()?;
+        let options = Options { retain_graph, create_graph, inputs: Some(&to), accumulate: false };
+        let found = engine::run(&edges, grads, options)?;
+        found.into_iter().zip(&inputs).map(|(g, place)| place.wrapped(g)).collect()
     };
-    let out = py_result(depth::run(pass))?;
+    let out: Vec<Option<Tensor>> = py_result(depth::run(pass))?;
     Ok(out.into_iter().map(|g| g.map(Ret)).collect())
+}
+
+/// True if the history of `root` leads to a leaf that is not private to a transform, or to one of
+/// `outer`.
+#[pyfunction]
+pub fn _leads_out(root: Arg, outer: Vec<Arg>) -> PyResult<bool> {
+    let outer: Vec<Tensor> = outer.into_iter().map(|a| a.0).collect();
+    py_result(engine::leads_out(&root.0, &outer))
 }
 
 /// Calls a function when the running pass ends.

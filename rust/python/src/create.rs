@@ -17,7 +17,7 @@ use wengert::pointwise::Operand;
 use wengert::promote::default_dtype;
 use wengert::schema::{Schema, Type};
 use wengert::value::Args;
-use wengert::{DType, Scalar, Tensor, Value, err, random};
+use wengert::{DType, Scalar, Tensor, Value, batch, err, random};
 
 type Obj = *mut ffi::PyObject;
 
@@ -87,6 +87,13 @@ fn finish(t: Tensor, a: &Args, i: usize) -> wengert::Result<Tensor> {
     Ok(t)
 }
 
+/// Fills a fresh tensor with random numbers.
+fn drawn(t: Tensor, fill: impl Fn(&Tensor) -> wengert::Result<()>) -> wengert::Result<Tensor> {
+    let t = batch::drawn(t, &fill)?;
+    t.reset_version();
+    Ok(t)
+}
+
 /// Fills a fresh tensor; that does not count as a write.
 fn filled(t: Tensor, fill: impl FnOnce(&Tensor) -> wengert::Result<()>) -> wengert::Result<Tensor> {
     fill(&t)?;
@@ -128,11 +135,11 @@ fn strided(a: &Args) -> wengert::Result<Tensor> {
 /// `a.normal_(mean, std)` of a size.
 fn normal(a: &Args) -> wengert::Result<Tensor> {
     let (mean, std) = (a.number(0)?.to_f64(), a.number(1)?.to_f64());
-    filled(Tensor::empty(&shape(a, 2)?, dtype(a, 3)?)?, |t| random::normal(t, mean, std))
+    drawn(Tensor::empty(&shape(a, 2)?, dtype(a, 3)?)?, |t| random::normal(t, mean, std))
 }
 
 fn randint(t: Tensor, low: i64, high: i64) -> wengert::Result<Tensor> {
-    filled(t, |t| random::integers(t, low, high))
+    drawn(t, |t| random::integers(t, low, high))
 }
 
 fn integers(a: &Args, low: i64, at: usize) -> wengert::Result<Tensor> {
@@ -309,7 +316,7 @@ tensor([[0, 0, 1],
 tensor([0.4963, 0.7682])",
         |a| {
         let t = Tensor::empty(&shape(a, 0)?, dtype(a, 1)?)?;
-        finish(filled(t, |t| random::uniform(t, 0.0, 1.0))?, a, 2)
+        finish(drawn(t, |t| random::uniform(t, 0.0, 1.0))?, a, 2)
     };
     "randn(int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
         "Normal random numbers of mean 0 and deviation 1. Raises NotImplementedError for \
@@ -320,20 +327,20 @@ tensor([0.4963, 0.7682])",
 tensor([ 1.5410, -0.2934])",
         |a| {
         let t = Tensor::empty(&shape(a, 0)?, dtype(a, 1)?)?;
-        finish(filled(t, |t| random::normal(t, 0.0, 1.0))?, a, 2)
+        finish(drawn(t, |t| random::normal(t, 0.0, 1.0))?, a, 2)
     };
     "rand_like(Tensor self, *, ScalarType? dtype=None, bool requires_grad=False)",
         "`rand` of the shape, dtype and memory order of `input`.
 
 >>> torch.rand_like(torch.ones(2, 3)).shape
 torch.Size([2, 3])",
-        |a| finish(filled(like(a, 1)?, |t| random::uniform(t, 0.0, 1.0))?, a, 2);
+        |a| finish(drawn(like(a, 1)?, |t| random::uniform(t, 0.0, 1.0))?, a, 2);
     "randn_like(Tensor self, *, ScalarType? dtype=None, bool requires_grad=False)",
         "`randn` of the shape, dtype and memory order of `input`.
 
 >>> torch.randn_like(torch.ones(2, 3)).shape
 torch.Size([2, 3])",
-        |a| finish(filled(like(a, 1)?, |t| random::normal(t, 0.0, 1.0))?, a, 2);
+        |a| finish(drawn(like(a, 1)?, |t| random::normal(t, 0.0, 1.0))?, a, 2);
     "randint(int high, int[] size, *, ScalarType? dtype=None, bool requires_grad=False)",
         "Random integers from `low` (0 if not given) up to `high`, `high` itself excluded. \
         Raises RuntimeError
@@ -398,7 +405,7 @@ tensor([0., 1.])",
         |a| op::call1(Id::BERNOULLI, &[a.tensor(0)?.into()]);
     "bernoulli(Tensor self, float p)",
         "",
-        |a| filled(like(a, 2)?, |t| random::bernoulli(t, a.number(1)?.to_f64()));
+        |a| drawn(like(a, 2)?, |t| random::bernoulli(t, a.number(1)?.to_f64()));
     "poisson(Tensor self)",
         "Poisson numbers of the rate that stands at the same place of `input`. Raises \
         RuntimeError for\na negative rate.\n\n>>> torch.poisson(torch.tensor([0.0, \

@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use std::sync::Mutex;
 use wengert::random::{with_generator, with_other};
-use wengert::{DType, Tensor, err, random};
+use wengert::{DType, Tensor, batch, err, random};
 use wengert_kernels::random as numbers;
 
 /// A source of random numbers with a state of its own.
@@ -135,6 +135,8 @@ fn _fill_random(
     generator: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let run = || -> Result<(), Raised> {
+        batch::check_random()?;
+        let t = Arg(batch::innermost(&t.0));
         if kind == "bernoulli"
             && let Ok(p) = a.extract::<Arg>()
         {

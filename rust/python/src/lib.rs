@@ -4,6 +4,7 @@
 mod anomaly;
 mod attrs;
 mod autograd;
+mod batch;
 mod buffer;
 mod convert;
 mod create;
@@ -11,6 +12,7 @@ mod data;
 mod depth;
 mod dtypes;
 mod errors;
+mod forward;
 mod function;
 mod generator;
 mod hooks;
@@ -70,11 +72,20 @@ mod _wengert {
     #[pymodule_export]
     use crate::autograd::{
         _Preserve, _backward, _backward_one, _current_pass, _fusion_enabled, _grad,
-        _increment_version, _inputs_given, _live, _queue_callback, _set_fusion, _set_grad_enabled,
-        _will_run, is_grad_enabled,
+        _increment_version, _inputs_given, _leads_out, _live, _queue_callback, _set_fusion,
+        _set_grad_enabled, _will_run, is_grad_enabled,
+    };
+    #[pymodule_export]
+    use crate::batch::{
+        _is_batched, _vmap_enter, _vmap_exit, _vmap_join, _vmap_loops, _vmap_split,
     };
     #[pymodule_export]
     use crate::errors::_LinAlgError;
+    #[pymodule_export]
+    use crate::forward::{
+        _enter_dual_level, _exit_dual_level, _make_dual, _private_alias, _private_leaf, _released,
+        _unpack_dual,
+    };
     #[pymodule_export]
     use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};
     #[pymodule_export]

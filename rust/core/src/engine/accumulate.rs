@@ -2,7 +2,7 @@
 
 use crate::mode::{Guard, grad_enabled};
 use crate::shape::Layout;
-use crate::{Result, Storage, Tensor, lazy, ops, pointwise};
+use crate::{Result, Storage, Tensor, forward, lazy, ops, pointwise};
 
 /// Evaluates deferred gradients, as many as possible in one pass.
 pub(super) fn evaluate<'a>(grads: impl Iterator<Item = &'a Tensor>) -> Result<()> {
@@ -70,6 +70,8 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
         }
         Some(old) => pointwise::binary(ops::Id::ADD, &old, &g)?,
     };
+    // What ends in `.grad` carries no tangent.
+    let new = if forward::active() && !grad_enabled() { new.detach() } else { new };
     t.replace_grad(Some(new));
     Ok(())
 }

@@ -75,6 +75,12 @@ impl Tensor {
     /// # Errors
     /// RuntimeError if it has another number of elements.
     pub fn item(&self) -> Result<Scalar> {
+        if crate::batch::is_batched(self) {
+            bail!(
+                Runtime,
+                "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing with other operations. If error is occurring somewhere inside PyTorch internals, please file a bug report."
+            );
+        }
         if self.numel() != 1 {
             bail!(Runtime, "a Tensor with {} elements cannot be converted to Scalar", self.numel());
         }

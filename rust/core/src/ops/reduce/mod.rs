@@ -8,13 +8,12 @@ pub(crate) mod product;
 pub(crate) mod truth;
 
 use crate::formula::{Vjp, X};
-use crate::mode::grad_enabled;
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
 use crate::pointwise::{MOST, spread_few, sum_few};
 use crate::shape::{self, Shape, wrap_dim, wrap_dims};
 use crate::value::Args;
-use crate::{DType, Result, Tensor, Value, bail, lazy, pointwise};
+use crate::{DType, Result, Tensor, Value, bail, forward, lazy, pointwise};
 use smallvec::{SmallVec, smallvec};
 use wengert_kernels::reduce as kernels;
 
@@ -164,7 +163,7 @@ fn with_dims(cx: &Cx, t: &Tensor) -> Result<Tensor> {
 /// `g` expanded over the reduced dimensions.
 fn unreduce(cx: &Cx, g: &[&Tensor]) -> Result<Tensor> {
     let shape = &cx.input(0).shape;
-    let few = shape.iter().product::<usize>() <= MOST && !grad_enabled();
+    let few = shape.iter().product::<usize>() <= MOST && forward::plain();
     if few && g[0].ndim() == 0 {
         return spread_few(g[0], shape);
     }
@@ -268,7 +267,7 @@ pub(crate) fn sum_to(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
         return Ok(t.clone());
     }
     if t.numel() <= MOST
-        && !grad_enabled()
+        && forward::plain()
         && let Some(sum) = sum_few(t, shape)?
     {
         return Ok(sum);

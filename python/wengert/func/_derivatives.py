@@ -1,0 +1,443 @@
+"""`grad`, `vjp`, `jvp` and what is made of them.
+
+A transform gives its function tensors of its own: leaves over the caller's memory, or (where the
+caller's tensors have a history, as they do inside another transform) recorded aliases of them. So
+a result is connected to what the caller knows, and to nothing else: see `_released`.
+"""
+
+import functools
+from contextlib import contextmanager
+
+from .. import _wengert
+from .._pytree import flatten, map_leaves, unflatten
+from .._wengert import Tensor, is_grad_enabled
+from ..autograd import enable_grad, no_grad
+from ._vmap import vmap
+
+__all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
+
+
+def _own(t):
+    """The tensor that a function gets for `t`."""
+    if not isinstance(t, Tensor):
+        raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
+    if t.requires_grad and is_grad_enabled():
+        return _wengert._private_alias(t)
+    return _wengert._private_leaf(t)
+
+
+#: The tensors of the transforms whose functions are running, the innermost last.
+_running = []
+
+
+def _outer():
+    """Leaves that results of the innermost transform may depend on."""
+    return [t for leaves in _running for t in leaves if t.is_leaf]
+
+
+@contextmanager
+def _inside(leaves):
+    """The function of a transform runs."""
+    _running.append(leaves)
+    try:
+        with enable_grad():
+            yield
+    finally:
+        _running.pop()
+
+
+def _released(tree):
+    """Tensors whose history ends at leaves of transforms that are over lose it."""
+    outer = _outer()
+    one = lambda t: _wengert._released(t, outer) if isinstance(t, Tensor) else t  # noqa: E731
+    return map_leaves(one, tree)
+
+
+def _leads_out(t):
+    return t.requires_grad and _wengert._leads_out(t, _outer())
+
+
+def _selected(args, argnums):
+    """Checked positions of the arguments that count, as a tuple."""
+    if not isinstance(argnums, (int, tuple)) or isinstance(argnums, bool):
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
+    numbers = (argnums,) if isinstance(argnums, int) else argnums
+    if not numbers:
+        raise RuntimeError("argnums must be non-empty")
+    for n in numbers:
+        if not -len(args) <= n < len(args):
+            raise RuntimeError(f"Got argnum={n}, but only {len(args)} positional inputs")
+    places = tuple(n % len(args) for n in numbers)
+    if len(set(places)) != len(places):
+        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
+    return places
+
+
+class _Inputs:
+    """The arguments that count (all of them if `argnums` is None), as a function gets them."""
+
+    def __init__(self, args, argnums):
+        self.single = argnums is not None and not isinstance(argnums, tuple)
+        self.places = range(len(args)) if argnums is None else _selected(args, argnums)
+        self.given, self.spec = flatten(tuple(args[n] for n in self.places))
+        self.args = args
+
+    def own(self):
+        """Makes the leaves; returns all arguments."""
+        self.leaves = [_own(t) for t in self.given]
+        return self.with_leaves(self.leaves)
+
+    def with_leaves(self, leaves):
+        args = list(self.args)
+        for n, part in zip(self.places, unflatten(leaves, self.spec)):
+            args[n] = part
+        return args
+
+    def shaped(self, leaves):
+        """Values of the leaves in the form of the arguments that count."""
+        parts = unflatten(leaves, self.spec)
+        return parts[0] if self.single else parts
+
+
+def _backward(outputs, inputs, grads, create_graph, retain_graph=None):
+    """Gradients, zero where there is no path."""
+    live = [(o, g) for o, g in zip(outputs, grads) if o.requires_grad]
+    if not live:
+        return [_wengert.zeros_like(t) for t in inputs]
+    roots, grads = map(list, zip(*live))
+    keep = create_graph if retain_graph is None else retain_graph
+    found = _wengert._grad(roots, inputs, grads, keep, create_graph)
+    return [_wengert.zeros_like(t) if g is None else g for g, t in zip(found, inputs)]
+
+
+def grad_and_value(func, argnums=0, has_aux=False):
+    """A function that returns the gradient of `func` and its value.
+
+    >>> torch.func.grad_and_value(lambda x: x * x)(torch.tensor(3.0))
+    (tensor(6.), tensor(9.))
+    """
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        outer = is_grad_enabled()
+        inputs = _Inputs(args, argnums)
+        prepared = inputs.own()
+        with _inside(inputs.leaves):
+            value = func(*prepared, **kwargs)
+            aux = None
+            if has_aux:
+                if not (isinstance(value, tuple) and len(value) == 2):
+                    raise RuntimeError(
+                        "grad_and_value(f)(*args): output of function f should be a tuple: "
+                        "(output, aux) if has_aux is True"
+                    )
+                value, aux = value
+            if not isinstance(value, Tensor):
+                raise RuntimeError(
+                    "grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got "
+                    f"{type(value)}"
+                )
+            if value.dim() != 0:
+                raise RuntimeError(
+                    "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got "
+                    f"tensor with {value.dim()} dims. Maybe you wanted to use the vjp or jacrev "
+                    "APIs instead?"
+                )
+        record = outer and _leads_out(value)
+        # An aux value or the value itself may be differentiated further.
+        found = _backward([value], inputs.leaves, [_wengert.ones_like(value)], record, True)
+        found, value, aux = _released((found, value, aux))
+        found = inputs.shaped(found)
+        return (found, (value, aux)) if has_aux else (found, value)
+
+    return wrapped
+
+
+def grad(func, argnums=0, has_aux=False):
+    """A function that returns the gradient of `func`, which must return one number.
+
+    Raises RuntimeError for other results, and for `argnums` that do not fit.
+
+    >>> torch.func.grad(torch.sin)(torch.tensor(0.0))
+    tensor(1.)
+    """
+    both = grad_and_value(func, argnums, has_aux)
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        found, value = both(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return wrapped
+
+
+def _tensors_only(leaves, what):
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise RuntimeError(f"{what} to return only tensors, got unsupported type {type(leaf)}")
+
+
+def _with_aux(result, has_aux, what):
+    if not has_aux:
+        return result, None
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise RuntimeError(
+            f"{what}: output of function f should be a tuple: (output, aux) if has_aux is True"
+        )
+    return result
+
+
+class _Pullback:
+    """A function called once, and its backward pass, which may run again and again."""
+
+    def __init__(self, func, inputs, has_aux):
+        self.inputs = inputs
+        prepared = inputs.own()
+        with _inside(inputs.leaves):
+            result = func(*prepared)
+        result, aux = _with_aux(result, has_aux, "vjp(f, *primals)")
+        self.outputs, self.spec = flatten(result)
+        _tensors_only(self.outputs, "vjp(f, *primals): expected f(*primals)")
+        self.tracked = any(_leads_out(t) for t in self.outputs)
+        released = _released((self.outputs, aux))
+        self.result, self.aux = unflatten(released[0], self.spec), released[1]
+
+    def __call__(self, cotangents, create_graph=None):
+        if create_graph is None:
+            tracked = self.tracked or any(g.requires_grad for g in cotangents)
+            create_graph = is_grad_enabled() and tracked
+        for i, (g, out) in enumerate(zip(cotangents, self.outputs)):
+            if g.shape != out.shape:
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and "
+                    f"output[{i}] has a shape of {out.shape}."
+                )
+        found = _backward(self.outputs, self.inputs.leaves, cotangents, create_graph, True)
+        return _released(found)
+
+
+def vjp(func, *primals, has_aux=False):
+    """The value of `func`, and a function from cotangents of the value to those of the arguments.
+
+    Raises RuntimeError if `func` returns something else than tensors.
+
+    >>> value, back = torch.func.vjp(torch.sin, torch.tensor(0.0))
+    >>> back(torch.tensor(2.0))
+    (tensor(2.),)
+    """
+    inputs = _Inputs(primals, None)
+    pull = _Pullback(func, inputs, has_aux)
+
+    def back(cotangents, retain_graph=True, create_graph=None):
+        given, spec = flatten(cotangents)
+        if spec != pull.spec:
+            raise RuntimeError(
+                "Expected pytree structure of cotangents to be the same as pytree structure of "
+                f"outputs to the function. cotangents: {spec}, primal output: {pull.spec}"
+            )
+        return inputs.shaped(pull(given, create_graph))
+
+    return (pull.result, back, pull.aux) if has_aux else (pull.result, back)
+
+
+class _Level:
+    """A forward-mode level of a transform."""
+
+    def __enter__(self):
+        self.level = _wengert._enter_dual_level()
+        return self
+
+    def __exit__(self, *exc):
+        _wengert._exit_dual_level(self.level)
+
+    def dual(self, primal, tangent):
+        return _wengert._make_dual(primal, tangent, self.level)
+
+    def unpack(self, t):
+        """The value and its tangent, zero if it has none."""
+        primal, tangent = _wengert._unpack_dual(t, self.level)
+        return primal, _wengert.zeros_like(primal) if tangent is None else tangent
+
+
+def _push_forward(func, leaves, tangents, rebuilt, has_aux=False, what="jvp(f, primals, tangents)"):
+    """`(values, tangents, form, aux)` of a call with dual tensors."""
+    with _Level() as level:
+        duals = [level.dual(p, t) for p, t in zip(leaves, tangents)]
+        result, aux = _with_aux(func(*rebuilt(duals)), has_aux, what)
+        outputs, spec = flatten(result)
+        _tensors_only(outputs, f"{what}: expected f(*primals)")
+        pairs = [level.unpack(t) for t in outputs]
+        strip = lambda t: level.unpack(t)[0] if isinstance(t, Tensor) else t  # noqa: E731
+        aux = map_leaves(strip, aux)
+        return [p for p, _ in pairs], [t for _, t in pairs], spec, aux
+
+
+def jvp(func, primals, tangents, *, strict=False, has_aux=False):
+    """The value of `func` and its derivative in the direction of `tangents`, in one pass.
+
+    Raises RuntimeError for tangents that do not match the primals.
+
+    >>> torch.func.jvp(torch.sin, (torch.tensor(0.0),), (torch.tensor(2.0),))
+    (tensor(0.), tensor(2.))
+    """
+    what = "jvp(f, primals, tangents)"
+    if not isinstance(primals, tuple):
+        raise RuntimeError(
+            f"{what}: Expected primals to be a tuple. E.g. it should be valid to call f(*primals)."
+        )
+    leaves, spec = flatten(primals)
+    directions, other = flatten(tangents)
+    if spec != other:
+        raise RuntimeError(
+            f"{what}: Expected primals and tangents to have the same python structure. For "
+            "example, if primals is a tuple of 3 tensors, tangents also must be. Got primals with "
+            f"structure {spec!r} and tangents with structure {other!r}"
+        )
+    for name, values in (("primals", leaves), ("tangents", directions)):
+        if not values:
+            raise RuntimeError(f"{what}: Expected {name} to contain at least one Tensor.")
+        for v in values:
+            if not isinstance(v, Tensor):
+                raise RuntimeError(
+                    f"{what}: Expected {name} to only contain Tensors, got {type(v)}"
+                )
+    rebuilt = lambda duals: unflatten(duals, spec)  # noqa: E731
+    values, slopes, form, aux = _push_forward(func, leaves, directions, rebuilt, has_aux)
+    values, slopes = unflatten(values, form), unflatten(slopes, form)
+    return (values, slopes, aux) if has_aux else (values, slopes)
+
+
+def _basis(t):
+    """For each element of `t` a tensor that is one there, zero elsewhere."""
+    with no_grad():
+        return _wengert.eye(t.numel(), dtype=t.dtype).view(t.numel(), *t.shape)
+
+
+def _for_each(row, out, like, chunk_size):
+    """The rows for all elements of `out` at once, as one tensor for each of `like`."""
+    if not out.numel():
+        return [t.new_zeros((0, *t.shape)) for t in like]
+    return vmap(row, chunk_size=chunk_size)(_basis(out))
+
+
+def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
+    """A function that returns the Jacobian of `func`, by backward passes.
+
+    >>> torch.func.jacrev(lambda x: x * x)(torch.ones(2))
+    tensor([[2., 0.],
+            [0., 2.]])
+    """
+    _chunk_size(chunk_size)
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        inputs = _Inputs(args, argnums)
+        pull = _Pullback(lambda *a: func(*a, **kwargs), inputs, has_aux)
+        zeros = [_wengert.zeros_like(o) for o in pull.outputs]
+        blocks = []
+        for k, out in enumerate(pull.outputs):
+            row = lambda g, k=k: tuple(pull([*zeros[:k], g, *zeros[k + 1 :]]))  # noqa: E731
+            columns = _for_each(row, out, inputs.given, chunk_size)
+            shapes = ((*out.shape, *t.shape) for t in inputs.given)
+            blocks.append(inputs.shaped(c.reshape(s) for c, s in zip(columns, shapes)))
+        result = unflatten(blocks, pull.spec)
+        return (result, pull.aux) if has_aux else result
+
+    return wrapped
+
+
+def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
+    """A function that returns the Jacobian of `func`, by forward passes.
+
+    >>> torch.func.jacfwd(lambda x: x * x)(torch.ones(2))
+    tensor([[2., 0.],
+            [0., 2.]])
+    """
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        inputs = _Inputs(args, argnums)
+        call = lambda *a: func(*a, **kwargs)  # noqa: E731
+        what = "jvp(f, primals, tangents)"
+        zeros = [_wengert.zeros_like(t) for t in inputs.given]
+        columns = []
+        for i, t in enumerate(inputs.given):
+            for direction in _basis(t).unbind():
+                tangents = [*zeros[:i], direction, *zeros[i + 1 :]]
+                columns.append(
+                    _push_forward(call, inputs.given, tangents, inputs.with_leaves, has_aux, what)
+                )
+        outputs, _, spec, aux = columns[0]
+        blocks = []
+        for k, out in enumerate(outputs):
+            slopes = iter([slopes[k] for _, slopes, _, _ in columns])
+            blocks.append(
+                inputs.shaped(
+                    _block([next(slopes) for _ in range(t.numel())], -1, out, t)
+                    for t in inputs.given
+                )
+            )
+        result = unflatten(blocks, spec)
+        return (result, aux) if has_aux else result
+
+    return wrapped
+
+
+def _chunk_size(size):
+    if size is not None and size <= 0:
+        raise ValueError(f"jacrev: `chunk_size` should be greater than 0. (got {size})")
+
+
+def _block(parts, dim, out, t):
+    """Rows or columns of a Jacobian, stacked, in the shapes of output and input."""
+    shape = (*out.shape, *t.shape)
+    return _wengert.stack(list(parts), dim).view(shape) if parts else t.new_zeros(shape)
+
+
+def hessian(func, argnums=0):
+    """A function that returns the second derivatives of `func`: forward over reverse.
+
+    >>> torch.func.hessian(lambda x: (x ** 3).sum())(torch.ones(2))
+    tensor([[6., 0.],
+            [0., 6.]])
+    """
+    return jacfwd(jacrev(func, argnums), argnums)
+
+
+def linearize(func, *primals):
+    """The value of `func`, and its derivative at `primals` as a function of tangents.
+
+    Raises RuntimeError for tangents that do not match the primals.
+
+    >>> value, slope = torch.func.linearize(torch.sin, torch.tensor(0.0))
+    >>> slope(torch.tensor(2.0))
+    tensor(2.)
+    """
+    inputs = _Inputs(primals, None)
+    pull = _Pullback(func, inputs, False)
+    # The backward pass is linear in the cotangents: recorded once, its transpose is the slope.
+    with enable_grad():
+        dummies = [_wengert.ones_like(o).requires_grad_() for o in pull.outputs]
+        rows = _backward(pull.outputs, inputs.leaves, dummies, True)
+
+    def slope(*tangents):
+        given, spec = flatten(tangents)
+        if spec != inputs.spec:
+            raise RuntimeError(
+                f"Expected the tangents {spec!r} to have the same argspec as the primals "
+                f"{inputs.spec!r}"
+            )
+        for i, (t, p) in enumerate(zip(given, inputs.given)):
+            if t.shape != p.shape:
+                raise RuntimeError(
+                    f"tangent:{i} with shape {t.shape} in flattened pytree doesn't match the shape "
+                    f"{p.shape} of the corresponding primal."
+                )
+            if t.dtype != p.dtype:
+                raise RuntimeError(
+                    f"tangent:{i} with dtype {t.dtype} in flattened pytree doesn't match the dtype "
+                    f"{p.dtype} of the corresponding primal."
+                )
+        return unflatten(_backward(rows, dummies, given, False, True), pull.spec)
+
+    return pull.result, slope
