@@ -184,6 +184,8 @@ def stub() -> str:
             out.append(f"{name}: dtype")
         elif inspect.ismodule(value):
             out.append(f"{name}: ModuleType")
+        elif inspect.isclass(value) and issubclass(value, Exception):
+            out.append(f"class {name}({value.__base__.__name__}): ...")
         elif inspect.isclass(value):
             out += [f"class {name}:", "    def __getattr__(self, name: str) -> Any: ..."]
         elif callable(value):

@@ -44,20 +44,9 @@ def _same_start():
 
 
 def pytest_collection_modifyitems(items):
-    gaps = set() if compare.candidate is compare.torch else known_gaps()
     for item in items:
-        name = item.path.name + "::" + item.nodeid.partition("::")[2]
-        if name in gaps or name.partition("::")[0] + "::*" in gaps:
-            # Not strict: what passes by now is found by deleting its line.
-            item.add_marker(pytest.mark.xfail(reason="known gap, see tests/known_gaps.txt"))
         if compare.candidate is compare.torch and item.get_closest_marker("wengert_only"):
             item.add_marker(pytest.mark.skip(reason="about what torch does not have"))
-
-
-def known_gaps():
-    """Tests of what is not finished yet, by file: see known_gaps.txt."""
-    lines = (Path(__file__).parent / "known_gaps.txt").read_text().splitlines()
-    return {line for line in lines if line and not line.startswith("#")}
 
 
 def pytest_configure(config):

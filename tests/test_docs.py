@@ -33,9 +33,10 @@ def documented():
         for name, value in sorted(vars(where).items()):
             if not name.startswith("_") and callable(value):
                 yield ".".join(filter(None, (path, name))), value
-    for name, value in sorted(vars(candidate.Tensor).items()):
-        if not name.startswith("_"):
-            yield f"Tensor.{name}", value
+    for kind in candidate.Tensor.__mro__[:-1]:
+        for name, value in sorted(vars(kind).items()):
+            if not name.startswith("_"):
+                yield f"Tensor.{name}", value
 
 
 NAMES = dict(documented()) if candidate.__name__ == "wengert" else {}

@@ -27,7 +27,14 @@ from ._types import (
 from ._wengert import Tensor, dtype
 
 _wengert._set_size_class(Size)
-globals().update({k: v for k, v in vars(_wengert).items() if not k.startswith("_")})
+# In-place forms that PyTorch has as methods only.
+_METHODS = (
+    "absolute_ bitwise_not_ cumprod_ cumsum_ float_power_ logical_not_ pow_ sign_ squeeze_ "
+    "swapaxes_ swapdims_ t_ transpose_ tril_ triu_ unsqueeze_"
+).split()
+globals().update(
+    {k: v for k, v in vars(_wengert).items() if not k.startswith("_") and k not in _METHODS}
+)
 
 from . import _plain, _random, _storage, _tensor, autograd, config, linalg, nn, special
 from ._creation import *

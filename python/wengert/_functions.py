@@ -8,9 +8,12 @@ from ._wengert import Tensor
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "block_diag",
     "broadcast_shapes",
     "broadcast_tensors",
-    "broadcast_to",
     "can_cast",
     "einsum",
     "get_default_device",
@@ -27,6 +30,7 @@ __all__ = [
     "is_warn_always_enabled",
     "numel",
     "promote_types",
+    "resize_as_",
     "result_type",
     "set_default_device",
     "set_default_tensor_type",
@@ -339,6 +343,77 @@ def get_device_module(device=None):
     from . import cpu
 
     return cpu
+
+
+def _each(tensors, change):
+    """`change` of one tensor, or of all of several or of a sequence, as a tuple."""
+    if len(tensors) == 1:
+        tensors = tensors[0]
+    if isinstance(tensors, Tensor):
+        return change(tensors)
+    return tuple(change(t) for t in tensors)
+
+
+def atleast_1d(*tensors):
+    """Views with at least one dimension.
+
+    >>> torch.atleast_1d(torch.tensor(1))
+    tensor([1])
+    """
+    return _each(tensors, lambda t: t.reshape(1) if t.dim() == 0 else t)
+
+
+def atleast_2d(*tensors):
+    """Views with at least two dimensions: new ones come first.
+
+    >>> torch.atleast_2d(torch.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
+
+    def change(t):
+        if t.dim() == 0:
+            return t.reshape(1, 1)
+        return t.unsqueeze(0) if t.dim() == 1 else t
+
+    return _each(tensors, change)
+
+
+def atleast_3d(*tensors):
+    """Views with at least three dimensions: a vector becomes the middle one.
+
+    >>> torch.atleast_3d(torch.ones(2, 3)).shape
+    torch.Size([2, 3, 1])
+    """
+
+    def change(t):
+        if t.dim() == 0:
+            return t.reshape(1, 1, 1)
+        if t.dim() == 1:
+            return t.unsqueeze(0).unsqueeze(-1)
+        return t.unsqueeze(-1) if t.dim() == 2 else t
+
+    return _each(tensors, change)
+
+
+def block_diag(*tensors):
+    """Matrices along the diagonal of one, zeros elsewhere.
+
+    >>> torch.block_diag(torch.ones(1, 1), torch.tensor([[2.0, 3.0]]))
+    tensor([[1., 0., 0.],
+            [0., 2., 3.]])
+    """
+    return _wengert._block_diag(tensors)
+
+
+def resize_as_(input, the_template, *, memory_format=None):
+    """`input`, resized in place to the shape of another tensor.
+
+    Raises RuntimeError if it requires a gradient.
+
+    >>> torch.resize_as_(torch.ones(4), torch.zeros(2, 2)).shape
+    torch.Size([2, 2])
+    """
+    return input.resize_(the_template.shape)
 
 
 _deterministic = False

@@ -135,6 +135,9 @@ def to(self, *args, **kwargs):
         other = rest.pop(0)
     elif rest and isinstance(rest[0], dtype):
         kind = rest.pop(0)
+    elif rest and isinstance(rest[0], (bool, float)):
+        # PyTorch takes a number for a tensor here.
+        kind = _wengert.bool if isinstance(rest.pop(0), bool) else _wengert.float64
     elif rest and (rest[0] is None or isinstance(rest[0], (device, str))):
         where = rest.pop(0)
         if rest and (rest[0] is None or isinstance(rest[0], dtype)):
@@ -253,6 +256,64 @@ TYPE_NAMES = {
     _wengert.uint32: "UInt32Tensor",
     _wengert.uint64: "UInt64Tensor",
 }
+
+
+@_attach
+def resize_(self, *size, memory_format=None):
+    """Changes the shape in place; new elements are uninitialised.
+
+    Raises RuntimeError if the tensor requires a gradient.
+
+    >>> torch.ones(4).resize_(2, 2)
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
+    if not size:
+        raise TypeError('resize_() missing 1 required positional arguments: "size"')
+    size = size[0] if len(size) == 1 and not hasattr(size[0], "__index__") else size
+    if not isinstance(size, (tuple, list)):
+        got = type(size).__name__
+        raise TypeError(f"resize_(): argument 'size' (position 1) must be tuple of ints, not {got}")
+    if any(n < 0 for n in size):
+        raise RuntimeError("numel: integer multiplication overflow")
+    _wengert._resize(self, list(size))
+    return self
+
+
+@_attach
+def resize_as_(self, the_template, *, memory_format=None):
+    """Changes the shape in place to that of another tensor.
+
+    Raises RuntimeError if the tensor requires a gradient.
+
+    >>> torch.ones(4).resize_as_(torch.zeros(2, 2)).shape
+    torch.Size([2, 2])
+    """
+    return self.resize_(the_template.shape)
+
+
+@_attach
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """Takes over the memory and the layout of another tensor; without one, becomes empty.
+
+    Raises RuntimeError for another dtype.
+
+    >>> torch.zeros(1).set_(torch.arange(3.0))
+    tensor([0., 1., 2.])
+    """
+    if source is None:
+        source = _wengert.empty(0, dtype=self.dtype)
+    if size is not None:
+        source = source.detach().as_strided(size, stride or _rows(size), storage_offset)
+    _wengert._set(self, source)
+    return self
+
+
+def _rows(size):
+    strides = [1]
+    for n in reversed(size[1:]):
+        strides.append(strides[-1] * max(n, 1))
+    return strides[::-1]
 
 
 @_attach

@@ -1,7 +1,10 @@
 """Linear algebra (`torch.linalg`)."""
 
-from . import _wengert
+from ._wengert import _linalg, matmul
+from ._wengert import _LinAlgError as LinAlgError
 
-globals().update({k: f for k, f in vars(_wengert._linalg).items() if not k.startswith("_")})
+_table = {name: f for name, f in vars(_linalg).items() if not name.startswith("_")}
+globals().update(_table)
 
-__all__ = [name for name in globals() if not name.startswith("_")]
+__all__ = ["LinAlgError", "matmul"]
+__all__ += _table

@@ -5,17 +5,22 @@ use crate::ops::{self, Id};
 use crate::record::edge_of;
 use crate::shape::{expandable, show};
 use crate::tape::{Edge, Meta, Node, Rule, Saved};
-use crate::{Result, Tensor, bail, views};
+use crate::views::{self, Creation};
+use crate::{Result, Tensor, bail};
 use smallvec::SmallVec;
 use std::rc::Rc;
 
 /// A node for a call with these tensor arguments. Its outputs are attached when they are known.
-pub fn node<'a>(inputs: impl Iterator<Item = &'a Tensor>, rule: Rc<dyn Rule>) -> Node {
+///
+/// # Errors
+/// Those of bringing the history of a view up to date.
+pub fn node<'a>(inputs: impl Iterator<Item = &'a Tensor>, rule: Rc<dyn Rule>) -> Result<Node> {
     let recorded = grad_enabled();
-    let edges = inputs.map(|t| if recorded { edge_of(t) } else { Edge::None }).collect();
+    let edge = |t| if recorded { edge_of(t) } else { Ok(Edge::None) };
+    let edges = inputs.map(edge).collect::<Result<_>>()?;
     let node = Node::new(Id::CLONE, edges, SmallVec::new());
     node.with_info(|i| i.rule = Some(rule));
-    node
+    Ok(node)
 }
 
 /// What is known of an output.
@@ -65,11 +70,7 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
     }
     if out.base().is_some() {
         views::mark_fresh(&out);
-        out.set_custom_view(!o.multiple);
-        out.set_no_grad_view(false);
-        if o.multiple {
-            out.set_multi_view();
-        }
+        out.set_creation(if o.multiple { Creation::Multi } else { Creation::Custom });
     }
     out.set_node(Some(node.clone()), o.number);
     Ok(out)
@@ -79,7 +80,7 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
 fn alias(t: &Tensor) -> Tensor {
     let _off = Guard::new(false);
     let view = t.view_as_layout(t.layout().clone());
-    views::made(&view);
+    views::made(&view, None);
     view
 }
 

@@ -45,7 +45,7 @@ impl Tensor {
     /// # Errors
     /// RuntimeError if it requires no gradient.
     pub fn gradient_edge(&self) -> Result<Edge> {
-        match record::edge_of(self) {
+        match record::edge_of(self)? {
             Edge::None => {
                 bail!(Runtime, "One of the differentiated Tensors does not require grad")
             }
@@ -101,7 +101,7 @@ fn start(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<(Vec<Edge>, Vec<T
     let (mut edges, mut starts) = (Vec::new(), Vec::new());
     for (i, root) in roots.iter().enumerate() {
         let given = grads.get(i).and_then(Option::as_ref);
-        let edge = record::edge_of(root);
+        let edge = record::edge_of(root)?;
         starts.push(root_grad(i, &edge, &Meta::from(root), given)?);
         edges.push(edge);
     }

@@ -15,6 +15,8 @@ pub enum Kind {
     ZeroDivision,
     Attribute,
     Assertion,
+    /// A matrix for which there is no result.
+    LinAlg,
     /// The front end has the real error (an exception raised by a hook); the text is a reminder.
     Host,
 }

@@ -170,7 +170,7 @@ impl Tensor {
         if !self.requires_grad() {
             bail!(Runtime, "cannot register a hook on a tensor that doesn't require gradient");
         }
-        views::refresh(self);
+        views::refresh(self)?;
         match self.node() {
             Some(node) => at_node(node, |h| h.tensor.push((self.output_nr() as u32, hook))),
             None => at_leaf(self, |h| h.tensor.push((0, hook))),
@@ -186,7 +186,7 @@ impl Tensor {
         if !self.requires_grad() {
             bail!(Runtime, "cannot register a hook on a tensor that doesn't require gradient");
         }
-        if self.grad_node().is_some() {
+        if self.grad_node()?.is_some() {
             bail!(Runtime, "post accumulate grad hooks cannot be registered on non-leaf tensors");
         }
         at_leaf(self, |h| h.accumulated.push(hook));
@@ -223,7 +223,7 @@ impl Tensor {
         if !self.requires_grad() {
             bail!(Runtime, "can't retain_grad on Tensor that has requires_grad=False");
         }
-        views::refresh(self);
+        views::refresh(self)?;
         if let Some(node) = self.node()
             && !self.retains()
         {

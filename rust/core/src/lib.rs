@@ -23,6 +23,7 @@ pub mod lazy;
 pub mod mode;
 pub mod op;
 pub mod ops;
+mod overlap;
 pub mod pointwise;
 pub mod print;
 pub mod promote;

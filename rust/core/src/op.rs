@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use wengert_kernels::pointwise::Kernels;
 
 pub use crate::ops::Id;
+pub use crate::record::{check_out, out_anywhere, write_out};
 
 /// The tensors an operation returns.
 pub type Outputs = SmallVec<[Tensor; 1]>;
@@ -61,6 +62,8 @@ impl Forms {
     pub const NN: Forms = Forms(8);
     /// In `torch.linalg`, without the `linalg_` of its schema.
     pub const LINALG: Forms = Forms(16);
+    /// `name_`, which changes only the layout of its first argument.
+    pub const LAYOUT: Forms = Forms(4 | 32);
     /// Not visible by itself.
     pub const HIDDEN: Forms = Forms(0);
     pub const BOTH: Forms = Forms(3);
@@ -216,11 +219,14 @@ pub struct Cx<'a> {
     pub outputs: &'a [Meta],
     /// Which inputs need a gradient.
     pub wanted: u32,
+    /// Which outputs have a gradient; zeros stand for the others.
+    pub given: u32,
 }
 
 impl<'a> Cx<'a> {
-    pub fn of(id: Id, info: &'a Info, wanted: u32) -> Cx<'a> {
-        Cx { id, args: Args(&info.args), inputs: &info.inputs, outputs: &info.outputs, wanted }
+    pub fn of(id: Id, info: &'a Info, wanted: u32, given: u32) -> Cx<'a> {
+        let (inputs, outputs) = (&info.inputs, &info.outputs);
+        Cx { id, args: Args(&info.args), inputs, outputs, wanted, given }
     }
 
     /// Shape and dtype of input `i`.
@@ -253,8 +259,12 @@ pub fn call1(id: Id, args: &[Value]) -> Result<Tensor> {
 /// PyTorch's, for results of another shape or of a dtype that does not fit, and for writes that
 /// autograd forbids.
 pub fn call_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
-    if matches!(id.block(), Block::Structured(_)) {
-        return crate::record::structured_in_place(id, args);
+    if let Block::Structured(s) = id.block() {
+        return if s.forms.has(Forms(32)) {
+            crate::views::relayout(id, s, args)
+        } else {
+            crate::record::structured_in_place(id, args)
+        };
     }
     let operands: SmallVec<[crate::pointwise::Operand; 3]> =
         args.iter().map(crate::pointwise::Operand::from_value).collect::<Result<_>>()?;

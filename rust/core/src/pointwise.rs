@@ -3,8 +3,10 @@
 use crate::lazy;
 use crate::op::{Block, Id, Pointwise, Rule};
 use crate::promote::{Promotion, can_cast, default_dtype};
-use crate::shape::{Shape, Strides, broadcast, broadcast_strides, contiguous_strides};
-use crate::{DType, Result, Scalar, Tensor, Value, bail, record};
+use crate::shape::{
+    Shape, Strides, broadcast, broadcast_strides, check_output, contiguous_strides,
+};
+use crate::{DType, Result, Scalar, Tensor, Value, bail, overlap, record};
 use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
 use wengert_kernels::program::{self, Program, Step};
@@ -155,9 +157,7 @@ pub(crate) fn plan(id: Id, p: &Pointwise, args: &[Operand]) -> Result<Plan> {
     }
     let promoted = promotion.result();
     let compute = compute_dtype(p.dtype, promoted);
-    if matches!(p.dtype, Rule::PromoteNoBool | Rule::Alpha) {
-        special::check_bool(id, p, args)?;
-    }
+    special::check_operands(id, p, args)?;
     if let (Rule::Alpha, Some(Operand::Number(alpha))) = (p.dtype, args.get(2)) {
         special::check_alpha(*alpha, promoted)?;
     }
@@ -420,14 +420,7 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
     };
     record::check_in_place(id, x, args.iter().filter_map(Operand::tensor))?;
     let plan = plan(id, p, args)?;
-    if plan.shape.as_slice() != x.shape() {
-        bail!(
-            Runtime,
-            "output with shape {} doesn't match the broadcast shape {}",
-            crate::shape::show(x.shape()),
-            crate::shape::show(&plan.shape)
-        );
-    }
+    check_output(x.shape(), &plan.shape)?;
     if !can_cast(plan.out, x.dtype()) {
         bail!(
             Runtime,
@@ -441,7 +434,7 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
     lazy::before_write(x.storage())?;
     let cheaper = special::cheaper(id, args, plan.compute);
     let (run, with) = cheaper.as_ref().map_or((p, args), |(id, args)| (block(*id), &args[..]));
-    if overlaps_oddly(x, &args[1..]) {
+    if overlap::check_inside(x.layout()).is_err() || overlaps_oddly(x, &args[1..]) {
         let fresh = evaluate(run, &plan, with)?;
         copy(&fresh, x)?;
     } else {
@@ -458,15 +451,11 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
 /// PyTorch's, for shapes that do not broadcast and for in-place writes it forbids.
 pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     let args = [Operand::Tensor(x), value];
-    match value {
-        // Writing one number to one place several times does no harm.
-        Operand::Number(_) if !x.requires_grad() => {}
-        _ => record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?,
-    }
+    record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?;
     let before = record::InPlace::prepare(Id::COPY, &args)?;
     match value {
         Operand::Tensor(v) => x.copy_raw(v)?,
-        Operand::Number(n) => x.fill_raw(n)?,
+        Operand::Number(n) => x.fill_raw(n.fitted(x.dtype())?)?,
     }
     before.finish(x)?;
     Ok(x.clone())
@@ -483,6 +472,9 @@ fn overlaps_oddly(x: &Tensor, others: &[Operand]) -> bool {
 
 /// Copies values, converting and broadcasting; neither side is recorded.
 pub(crate) fn copy(from: &Tensor, to: &Tensor) -> Result<()> {
+    if let Some((from, to)) = overlap::last_values(from, to) {
+        return copy(&from, &to);
+    }
     let mut b = Builder::new();
     let reg = b.input(&Operand::Tensor(from), from.dtype(), to.shape())?;
     let reg = b.convert(reg, from.dtype(), to.dtype());

@@ -5,20 +5,21 @@ use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
 use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
+use crate::shape::check_output;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
 use crate::value::Args;
-use crate::{Result, Tensor, Value, bail, saved, views};
+use crate::{Result, Tensor, Value, bail, overlap, saved, views};
 use smallvec::SmallVec;
 
 /// Where the gradient of `t` goes.
 #[inline]
-pub(crate) fn edge_of(t: &Tensor) -> Edge {
-    views::refresh(t);
-    match t.node() {
+pub(crate) fn edge_of(t: &Tensor) -> Result<Edge> {
+    views::refresh(t)?;
+    Ok(match t.node() {
         Some(n) => Edge::Node(n.clone(), t.output_nr() as u32),
-        None if t.requires_grad() => Edge::Leaf(t.clone()),
+        None if t.is_grad_leaf() => Edge::Leaf(t.clone()),
         None => Edge::None,
-    }
+    })
 }
 
 /// Records a pointwise call if an input requires a gradient and recording is on.
@@ -60,7 +61,7 @@ fn pointwise_node(
         let wants = wanted & bit(i) != 0;
         match a {
             Operand::Tensor(t) => {
-                edges.push(if wants { edge_of(t) } else { Edge::None });
+                edges.push(if wants { edge_of(t)? } else { Edge::None });
                 plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
                 saved.push(if saves & (1 << i) != 0 {
                     let t = before.filter(|_| i == 0).unwrap_or(t);
@@ -125,7 +126,8 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
         let _off = Guard::new(false);
         (s.forward)(Args(args))?
     };
-    outputs.iter().filter(|t| t.base().is_some()).for_each(views::made);
+    let parent = slots.first().copied().flatten();
+    outputs.iter().filter(|t| t.base().is_some()).for_each(|t| views::made(t, parent));
     if wanted != 0 && !matches!(s.vjp, Vjp::None) {
         check_differentiable(id, &outputs)?;
         let node = structured_node(id, s.vjp, args, &slots, wanted, &outputs)?;
@@ -160,8 +162,8 @@ fn structured_node(
     let formula = &id.op().formula;
     let saves =
         if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
-    let tracked = formula.tracked().unwrap_or(slots.len());
-    let edges = slots.iter().take(tracked).map(|t| t.map_or(Edge::None, edge_of)).collect();
+    let tracked = slots.iter().take(formula.tracked().unwrap_or(slots.len()));
+    let edges = tracked.map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     for (i, t) in slots.iter().enumerate() {
         saved.push(match t {
@@ -206,30 +208,69 @@ fn without_tensor(v: &Value) -> Value {
     }
 }
 
-/// PyTorch's refusals of an in-place write to `x`, given all tensors that take part.
+/// PyTorch's refusals of an in-place write of operation `id` to `x`, given all tensors that take
+/// part (`x` among them).
 pub(crate) fn check_in_place<'a>(
     id: Id,
     x: &Tensor,
-    mut inputs: impl Iterator<Item = &'a Tensor>,
+    inputs: impl Iterator<Item = &'a Tensor> + Clone,
 ) -> Result<()> {
     if grad_enabled() && has_rule(id) {
-        let recorded = inputs.any(Tensor::requires_grad);
+        let recorded = inputs.clone().any(Tensor::requires_grad);
         views::check_in_place(x, recorded)?;
+        // What may fail has to fail before the write.
+        inputs.clone().filter(|_| recorded).try_for_each(views::refresh)?;
     }
-    check_overlap(x)
-}
-
-/// PyTorch's refusal of a write to memory in which several elements are one.
-pub(crate) fn check_overlap(x: &Tensor) -> Result<()> {
-    let repeats = |(&n, &s): (&usize, &isize)| n > 1 && s == 0;
-    if !x.is_contiguous() && x.layout().shape.iter().zip(&x.layout().strides).any(repeats) {
-        bail!(
-            Runtime,
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
-        );
+    if !WRITE_ANYWHERE.contains(&id) {
+        overlap::check_inside(x.layout())?;
+    }
+    for t in inputs {
+        overlap::check_between(x, t, false)?;
     }
     Ok(())
 }
+
+/// PyTorch's refusals of an `out=` tensor because of the memory it shares with arguments.
+///
+/// # Errors
+/// RuntimeError if it shares part of it.
+pub fn check_out(id: Id, out: &Tensor, args: &[Value]) -> Result<()> {
+    let joined = id == Id::CAT; // PyTorch lets no input of it be the result
+    if joined || matches!(id.block(), op::Block::Pointwise(_)) {
+        for t in tensor_slots(args).into_iter().flatten() {
+            overlap::check_between(out, t, joined)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes a result to an `out=` tensor, which takes its shape.
+///
+/// # Errors
+/// PyTorch's, for memory that cannot grow; RuntimeError for an expanded tensor, unless `anywhere`.
+pub fn write_out(out: &Tensor, result: &Tensor, anywhere: bool) -> Result<()> {
+    if out.shape() != result.shape() {
+        out.take_shape(result.shape())?;
+    } else if !anywhere {
+        overlap::check_inside(out.layout())?;
+    }
+    out.copy_raw(result)
+}
+
+/// True for an operation whose `out=` tensor PyTorch lets be expanded.
+pub fn out_anywhere(id: Id) -> bool {
+    [Id::TRIL, Id::TRIU, Id::MV, Id::AMAX, Id::AMIN].contains(&id)
+}
+
+/// Operations whose in-place forms PyTorch allows on expanded tensors.
+const WRITE_ANYWHERE: [Id; 6] = [
+    Id::FILL_IN_PLACE,
+    Id::ZERO_IN_PLACE,
+    Id::MASKED_FILL,
+    Id::MASKED_FILL_TENSOR,
+    Id::TRIL,
+    Id::TRIU,
+];
 
 /// False for an operation whose in-place form leaves the history as it is.
 fn has_rule(id: Id) -> bool {
@@ -256,14 +297,13 @@ impl<'a> InPlace<'a> {
         if let Some(Operand::Tensor(x)) = args.first()
             && wanted != 0
         {
+            views::refresh(x)?;
             if me.formula().saves(wanted) & 1 != 0 {
                 let copy = Tensor::empty(x.shape(), x.dtype())?;
                 crate::pointwise::copy(x, &copy)?;
-                views::refresh(x);
                 copy.set_node(x.node().cloned(), x.output_nr());
                 me.before = Some(copy);
             }
-            views::refresh(x);
         }
         Ok(me)
     }
@@ -295,7 +335,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         return write_in_place(id, write, x, args, &slots);
     }
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
-    let history = edge_of(x);
+    let history = edge_of(x)?;
     let mut args = args.to_vec();
     args[0] = Value::Tensor(if recorded {
         // The node may save it, so it has to keep the old values.
@@ -333,9 +373,10 @@ fn write_in_place(
 ) -> Result<Tensor> {
     let wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
     let vjp = id.op().block.vjp();
-    let node = (wanted != 0)
-        .then(|| structured_node(id, vjp, args, slots, wanted, std::slice::from_ref(x)))
-        .transpose()?;
+    let node = match wanted {
+        0 => None,
+        _ => Some(structured_node(id, vjp, args, slots, wanted, std::slice::from_ref(x))?),
+    };
     {
         let _off = Guard::new(false);
         write(x, &Args(args))?;
@@ -357,14 +398,7 @@ fn check_fits(id: Id, x: &Tensor, out: &Tensor) -> Result<()> {
             crate::shape::show(out.shape())
         );
     }
-    if out.shape() != x.shape() {
-        bail!(
-            Runtime,
-            "output with shape {} doesn't match the broadcast shape {}",
-            crate::shape::show(x.shape()),
-            crate::shape::show(out.shape())
-        );
-    }
+    check_output(x.shape(), out.shape())?;
     special::check_target(id, x.dtype(), out.dtype())?;
     if !can_cast(out.dtype(), x.dtype()) {
         bail!(

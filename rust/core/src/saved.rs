@@ -139,7 +139,7 @@ pub(crate) fn pack(saved: &mut SmallVec<[Saved; 2]>) -> Result<()> {
 
 fn pack_one(s: &mut Saved, packer: &dyn Pack) -> Result<()> {
     let (t, history) = match s {
-        Saved::Input(t, _) if !t.is_wrapped() => (t.clone(), History::Input(edge_of(t))),
+        Saved::Input(t, _) if !t.is_wrapped() => (t.clone(), History::Input(edge_of(t)?)),
         Saved::Output(t, _, k) => (t.clone(), History::Output(*k)),
         _ => return Ok(()),
     };

@@ -149,6 +149,19 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Shape> {
     Ok(out)
 }
 
+/// Refuses a result whose shape is not that of the tensor it is to be written to.
+pub(crate) fn check_output(out: &[usize], result: &[usize]) -> Result<()> {
+    if out != result {
+        bail!(
+            Runtime,
+            "output with shape {} doesn't match the broadcast shape {}",
+            show(out),
+            show(result)
+        );
+    }
+    Ok(())
+}
+
 /// The strides that walk a tensor of `shape` as if it had the larger shape `to`.
 ///
 /// Precondition: `shape` broadcasts to `to`.
@@ -216,7 +229,9 @@ pub fn infer_shape(sizes: &[i64], numel: usize) -> Result<Shape> {
         match s {
             -1 if hole.is_some() => bail!(Runtime, "only one dimension can be inferred"),
             -1 => hole = Some(d),
-            s if s < 0 => bail!(Runtime, "invalid shape dimension {s}"),
+            s if s < 0 => {
+                bail!(Runtime, "invalid shape dimension {s} at index {d} of shape {}", show(sizes))
+            }
             s => {
                 known = known
                     .checked_mul(s as usize)

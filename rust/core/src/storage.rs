@@ -272,7 +272,31 @@ impl Storage {
         Ok(unsafe { (*self.inner().pending.get()).take() })
     }
 
-    /// Exchanges the memory of two storages, versions and all else staying (`set_data` and growth).
+    /// Makes room for `bytes` bytes, keeping what is there; the rest is uninitialised.
+    ///
+    /// # Errors
+    /// RuntimeError for memory that belongs to someone else, or that cannot be had.
+    pub(crate) fn grow(&self, bytes: usize) -> Result<()> {
+        if bytes <= self.bytes() {
+            return Ok(());
+        }
+        // SAFETY: replaced only here and in `fulfil`, which hold no reference across.
+        let owner = unsafe { &mut *self.inner().owner.get() };
+        if matches!(owner, Owner::Foreign(_)) {
+            return Err(err!(Runtime, "Trying to resize storage that is not resizable"));
+        }
+        let (ptr, class) = take_buffer(bytes)?;
+        // SAFETY: both hold that many bytes, and do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(self.raw(), ptr, self.bytes()) };
+        if let Owner::Pool(class) = std::mem::replace(owner, Owner::Pool(class)) {
+            give_buffer(self.raw(), class);
+        }
+        self.inner().ptr.set(ptr);
+        self.inner().bytes.set(bytes);
+        Ok(())
+    }
+
+    /// True for the same memory.
     pub fn same(&self, other: &Storage) -> bool {
         self.0 == other.0
     }

@@ -9,7 +9,7 @@ use crate::op::Id;
 use crate::saved::Packed;
 use crate::shape::Shape;
 use crate::sync::guarded;
-use crate::{DType, Result, Scalar, Tensor, Value, anomaly, bail};
+use crate::{DType, Error, Result, Scalar, Tensor, Value, anomaly, err};
 use smallvec::SmallVec;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -113,6 +113,9 @@ pub type Notes = Rc<dyn std::any::Any>;
 pub trait Rule {
     fn name(&self) -> String;
     /// Gradients of the inputs for those of the outputs.
+    ///
+    /// # Errors
+    /// Whatever the rule fails with; backward ends with it.
     fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>>;
     /// The node has run and drops what it saved.
     fn release(&self) {}
@@ -277,6 +280,9 @@ impl Node {
         // SAFETY: no reference from `saved` is held by the caller.
         let old = unsafe { std::mem::take(&mut *self.inner().saved.get()) };
         drop(old);
+        if let Some(rule) = self.info().and_then(|i| i.rule.as_ref()) {
+            rule.release();
+        }
     }
 
     /// What is called when the node runs, if there is anything.
@@ -325,16 +331,27 @@ impl Node {
         }
     }
 
+    /// The name as messages about in-place writes show it: `Mul`, `Pow1`.
+    pub(crate) fn short_name(&self) -> String {
+        let name = self.name();
+        name.strip_suffix("Backward0").map_or(name.replace("Backward", ""), Into::into)
+    }
+
     /// Fails if saved values were already released.
     pub fn check_not_released(&self) -> Result<()> {
         if self.is_released() {
-            bail!(
-                Runtime,
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
-            );
+            return Err(freed());
         }
         Ok(())
     }
+}
+
+/// PyTorch's refusal to run a node a second time.
+pub(crate) fn freed() -> Error {
+    err!(
+        Runtime,
+        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+    )
 }
 
 impl Clone for Node {

@@ -4,6 +4,7 @@ use crate::hooks::Hooks;
 use crate::shape::{Layout, Shape, Strides};
 use crate::sync::guarded;
 use crate::tape::{Node, Notes};
+use crate::views::Creation;
 use crate::{DType, Result, Scalar, Storage, hooks, lazy};
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
@@ -25,9 +26,7 @@ const REQUIRES_GRAD: u8 = 1; // of a leaf
 const RETAINS_GRAD: u8 = 2;
 const HOST_OWNED: u8 = 4;
 const WRAPPED: u8 = 8; // made of a Python number: weak in promotion
-const MULTI_VIEW: u8 = 16; // one of several views made by one call
-const NO_GRAD_VIEW: u8 = 32; // a view made while grad mode was off
-const CUSTOM_VIEW: u8 = 128; // a view returned by a custom function
+const CREATION: u8 = 16 | 32; // how a view was made: `Creation` in bits 4 and 5
 const OWN_VERSION: u8 = 64; // counts writes by itself (`x.data`)
 
 struct Inner {
@@ -238,7 +237,7 @@ impl Tensor {
     pub fn requires_grad(&self) -> bool {
         self.flag(REQUIRES_GRAD)
             || self.node().is_some()
-            || self.base().is_some_and(Tensor::requires_grad)
+            || self.base().is_some_and(|b| b.requires_grad() && self.dtype().is_differentiable())
     }
 
     /// Created by the user, not by a recorded operation.
@@ -268,28 +267,25 @@ impl Tensor {
         self.set_flag(RETAINS_GRAD, on);
     }
 
-    pub(crate) fn is_multi_view(&self) -> bool {
-        self.flag(MULTI_VIEW)
+    /// How this view was made.
+    pub(crate) fn creation(&self) -> Creation {
+        match (self.inner().flags.get() & CREATION) >> 4 {
+            0 => Creation::Plain,
+            1 => Creation::Multi,
+            2 => Creation::NoGrad,
+            _ => Creation::Custom,
+        }
     }
 
-    pub(crate) fn set_multi_view(&self) {
-        self.set_flag(MULTI_VIEW, true);
+    pub(crate) fn set_creation(&self, creation: Creation) {
+        let rest = self.inner().flags.get() & !CREATION;
+        self.inner().flags.set(rest | (creation as u8) << 4);
     }
 
-    pub(crate) fn is_no_grad_view(&self) -> bool {
-        self.flag(NO_GRAD_VIEW)
-    }
-
-    pub(crate) fn set_no_grad_view(&self, on: bool) {
-        self.set_flag(NO_GRAD_VIEW, on);
-    }
-
-    pub(crate) fn is_custom_view(&self) -> bool {
-        self.flag(CUSTOM_VIEW)
-    }
-
-    pub(crate) fn set_custom_view(&self, on: bool) {
-        self.set_flag(CUSTOM_VIEW, on);
+    /// A leaf that gradients are accumulated for.
+    #[inline(always)]
+    pub(crate) fn is_grad_leaf(&self) -> bool {
+        self.flag(REQUIRES_GRAD)
     }
 
     /// The node that made this tensor (without bringing a view's history up to date).
@@ -421,7 +417,7 @@ impl Tensor {
         if self.base().is_some() {
             crate::bail!(
                 Runtime,
-                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
             );
         }
         self.set_leaf_grad(false);
@@ -441,9 +437,13 @@ impl Tensor {
     }
 
     /// The node that made this tensor, brought up to date if it is a view.
-    pub fn grad_node(&self) -> Option<Node> {
-        crate::views::refresh(self);
-        self.node().cloned()
+    ///
+    /// # Errors
+    /// RuntimeError for a view made without grad mode, or together with others, whose memory was
+    /// written to since.
+    pub fn grad_node(&self) -> Result<Option<Node>> {
+        crate::views::refresh(self)?;
+        Ok(self.node().cloned())
     }
 
     /// The front end's object for the accumulator of this leaf, or 0.
@@ -517,7 +517,7 @@ impl Tensor {
 ///
 /// # Errors
 /// RuntimeError with PyTorch's sentence if it overflows.
-fn checked_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
+pub(crate) fn checked_bytes(shape: &[usize], dtype: DType) -> Result<usize> {
     let mut bytes = dtype.size();
     let empty = shape.contains(&0);
     for &s in shape {

@@ -1,15 +1,17 @@
 //! Views and in-place writes: how the history of a tensor is rewritten when memory that it shares
 //! changes (`CopySlices`), and how a view's history is brought up to date.
 
+use crate::error::Kind;
 use crate::formula::bit;
-use crate::mode::grad_enabled;
-use crate::ops::{self, Id};
+use crate::mode::{Guard, grad_enabled};
+use crate::op::{Id, Structured};
 use crate::record::edge_of;
 use crate::shape::Layout;
-use crate::tape::{Edge, Info, Meta, Node, Rule};
-use crate::value::Value;
-use crate::{Result, Tensor, bail, hooks, vjp};
+use crate::tape::{self, Edge, Info, Meta, Node, Rule};
+use crate::value::{Args, Value};
+use crate::{Error, Result, Tensor, bail, hooks, ops, vjp};
 use smallvec::{SmallVec, smallvec};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A handle to the tensor with this id, which must be alive.
@@ -19,56 +21,107 @@ pub(crate) fn tensor_from_id(id: usize) -> Tensor {
     (*borrowed).clone()
 }
 
+/// How a view came to be, where that forbids rewriting its history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Creation {
+    Plain,
+    /// One of several views made by one call.
+    Multi,
+    /// While grad mode was off.
+    NoGrad,
+    /// By a custom function.
+    Custom,
+}
+
+/// Finishes a view of `parent` made by an operation: remembers how it came to be.
+pub(crate) fn made(view: &Tensor, parent: Option<&Tensor>) {
+    mark_fresh(view);
+    if !grad_enabled() {
+        view.set_creation(Creation::NoGrad);
+    } else if view.creation() == Creation::Plain
+        && let Some(parent) = parent
+    {
+        view.set_creation(parent.creation());
+    }
+}
+
 /// Brings the history of a view up to date after its base was written to.
+///
+/// # Errors
+/// RuntimeError if the way the view was made forbids it.
 #[inline]
-pub(crate) fn refresh(t: &Tensor) {
-    if let Some(base) = t.base() {
-        let seen = t.meta().map_or(0, |m| m.node_version);
-        if seen != t.version() {
-            regenerate(t, &base.clone());
+pub(crate) fn refresh(t: &Tensor) -> Result<()> {
+    match t.base() {
+        Some(base) if t.meta().map_or(0, |m| m.node_version) != t.version() => {
+            regenerate(t, &base.clone())
         }
+        _ => Ok(()),
     }
 }
 
 /// Declares the history of a view to be of its present version.
 pub(crate) fn mark_fresh(t: &Tensor) {
-    if t.base().is_some() {
+    if t.base().is_some() && (t.version() != 0 || t.meta().is_some()) {
         let version = t.version();
         t.with_meta(|m| m.node_version = version);
     }
 }
 
 #[cold]
-fn regenerate(t: &Tensor, base: &Tensor) {
-    mark_fresh(t);
-    if base.requires_grad() {
-        let node = as_strided_node(base, t);
-        t.set_node(Some(node), 0);
+fn regenerate(t: &Tensor, base: &Tensor) -> Result<()> {
+    if !t.dtype().is_differentiable() || (t.node().is_none() && !base.requires_grad()) {
+        return Ok(());
     }
+    if t.creation() != Creation::Plain {
+        return Err(refusal(t, "its base or another view of its base has been"));
+    }
+    let node = part_node(Id::VIEW_PART, edge_of(base)?, base.layout(), t);
+    move_retained(t, &node, 0);
+    t.set_node(Some(node), 0);
+    mark_fresh(t);
+    Ok(())
 }
 
-/// The node of `base.as_strided(...)` that gives the view `t`.
-fn as_strided_node(base: &Tensor, t: &Tensor) -> Node {
-    let node = Node::new(Id::AS_STRIDED, smallvec![edge_of(base)], SmallVec::new());
-    let sizes: Vec<i64> = t.shape().iter().map(|&s| s as i64).collect();
-    let strides: Vec<i64> = t.strides().iter().map(|&s| s as i64).collect();
-    let offset = t.layout().offset - base.layout().offset;
+/// A node of `id` that takes the part `t` out of a tensor laid out as `base`.
+pub(crate) fn part_node(id: Id, edge: Edge, base: &Layout, t: &Tensor) -> Node {
+    let node = Node::new(id, smallvec![edge], SmallVec::new());
     node.with_info(|i| {
         *i = Info {
             notes: i.notes.take(),
-            args: vec![
-                Value::None,
-                Value::from(&sizes[..]),
-                Value::from(&strides[..]),
-                Value::Int(offset as i64),
-            ],
-            inputs: smallvec![Meta::from(base)],
+            args: ops::strided::part_args(base, t.layout()),
+            inputs: smallvec![Meta { shape: base.shape.clone(), dtype: t.dtype() }],
             outputs: smallvec![Meta::from(t)],
             call_site: i.call_site.take(),
             ..Info::default()
         }
     });
     node
+}
+
+/// PyTorch's refusal to rewrite the history of a view, `what` having happened to it.
+fn refusal(x: &Tensor, what: &str) -> Error {
+    let creation = x.creation();
+    let made_by = x.node().map(|n| format!("Output {} of {}", x.output_nr(), n.short_name()));
+    let mut text = match (made_by, creation) {
+        (Some(by), Creation::NoGrad) => format!("{by} is a view of a view which was created in"),
+        (Some(by), _) => format!("{by} is a view and {what} modified inplace."),
+        (None, _) => "A view was created in".to_string(),
+    };
+    if !text.ends_with('.') {
+        text += &format!(" no_grad mode and {what} modified inplace with grad mode enabled.");
+    }
+    text += match creation {
+        Creation::Multi => {
+            " This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+        }
+        Creation::Custom => {
+            " This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+        }
+        _ => {
+            " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+        }
+    };
+    Error::new(Kind::Runtime, text)
 }
 
 /// PyTorch's refusals of in-place writes, where grad mode is on. `recorded`: some input of the
@@ -78,43 +131,51 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
         return Ok(());
     }
     if let Some(base) = x.base() {
-        let output = || x.node().map_or("UnbindBackward0".to_string(), Node::name);
-        if x.is_custom_view() {
-            bail!(
-                Runtime,
-                "Output {} of {} is a view and is being modified inplace. This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function.",
-                x.output_nr(),
-                output().trim_end_matches("Backward")
-            );
+        if x.creation() != Creation::Plain {
+            return Err(refusal(x, "is being"));
         }
-        if x.is_no_grad_view() {
-            bail!(
-                Runtime,
-                "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
-            );
-        }
-        if x.is_multi_view() {
-            let name = output();
-            let name = name.trim_end_matches("Backward");
-            bail!(
-                Runtime,
-                "Output {} of {name} is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one.",
-                x.output_nr()
-            );
-        }
-        if base.is_leaf() && x.requires_grad() {
+        if x.requires_grad() && base.is_leaf() {
             bail!(
                 Runtime,
                 "a view of a leaf Variable that requires grad is being used in an in-place operation."
             );
         }
-    } else if x.is_leaf() && x.requires_grad() {
+        refresh(x)?;
+    }
+    if x.is_leaf() && x.requires_grad() {
         bail!(
             Runtime,
             "a leaf Variable that requires grad is being used in an in-place operation."
         );
     }
     Ok(())
+}
+
+/// The in-place form of a view (`t_`, `squeeze_`): the tensor takes the layout that the operation
+/// gives. Only its own history changes: its base, if it is a view, is not written to.
+pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor> {
+    let Some(Value::Tensor(x)) = args.first() else {
+        bail!(Type, "{}_ needs a tensor to change", id.name());
+    };
+    let recorded = grad_enabled() && x.requires_grad();
+    check_in_place(x, recorded)?;
+    let edge = edge_of(x)?;
+    let mut args = args.to_vec();
+    args[0] = Value::Tensor(x.detach());
+    let out = {
+        let _off = Guard::new(false);
+        (op.forward)(Args(&args))?
+    };
+    let before = x.layout().clone();
+    out.iter().for_each(|out| x.set_data(out));
+    x.bump_version();
+    mark_fresh(x);
+    if recorded {
+        let node = part_node(id, edge, &before, x);
+        move_retained(x, &node, 0);
+        x.set_node(Some(node), 0);
+    }
+    Ok(x.clone())
 }
 
 /// Makes `node` (whose first input is the old `x`) the newest history of `x`, and of its base.
@@ -129,18 +190,18 @@ pub(crate) fn rebase_output(x: &Tensor, node: Node, k: usize) -> Result<()> {
         x.set_node(Some(node), k);
         return Ok(());
     };
-    let mut edges: SmallVec<[Edge; 2]> = smallvec![edge_of(&base)];
+    let mut edges: SmallVec<[Edge; 2]> = smallvec![edge_of(&base)?];
     edges.extend(node.edges().iter().skip(1).cloned());
-    let rule = CopySlices { inner: node, base: base.layout().clone(), view: x.layout().clone() };
-    let copy = Node::new(Id::AS_STRIDED, edges, SmallVec::new());
+    let (whole, part) = (base.layout().clone(), x.layout().clone());
+    let rule = CopySlices { inner: RefCell::new(Some(node)), base: whole, view: part };
+    let copy = Node::new(Id::VIEW_PART, edges, SmallVec::new());
     copy.with_info(|i| {
         i.rule = Some(Rc::new(rule));
         i.outputs.push(Meta::from(&base));
     });
     move_retained(&base, &copy, 0);
     base.set_node(Some(copy), 0);
-    regenerate(x, &base);
-    Ok(())
+    regenerate(x, &base)
 }
 
 /// `retain_grad` follows the tensor to its newest history.
@@ -156,7 +217,8 @@ fn move_retained(t: &Tensor, node: &Node, output: usize) {
 /// Backward of a write to a part of a tensor: the gradient of that part goes through the write's
 /// own rule, the rest passes unchanged.
 struct CopySlices {
-    inner: Node,
+    /// The write's own node; None once it was freed.
+    inner: RefCell<Option<Node>>,
     base: Layout,
     view: Layout,
 }
@@ -166,15 +228,15 @@ impl Rule for CopySlices {
         "torch::autograd::CopySlices".into()
     }
 
-    fn apply(&self, _node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
-        let n = self.inner.edges().len();
-        let Some(Some(g)) = grads.first() else { return Ok(vec![None; n]) };
+    fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        let Some(inner) = self.inner.borrow().clone() else { return Err(tape::freed()) };
+        let Some(Some(g)) = grads.first() else { return Ok(vec![None; node.edges().len()]) };
         let part = ops::strided::part_of(g, &self.base, &self.view)?;
-        let wanted = self.inner.edges().iter().enumerate();
+        let wanted = inner.edges().iter().enumerate();
         let wanted =
-            wanted.fold(1, |m, (i, e)| if matches!(e, Edge::None) { m } else { m | bit(i) });
+            wanted.fold(0, |m, (i, e)| if matches!(e, Edge::None) { m } else { m | bit(i) });
         let mut out: Vec<Option<Tensor>> =
-            vjp::apply(&self.inner, &[Some(part.clone())], wanted)?.into_iter().collect();
+            vjp::apply(&inner, &[Some(part.clone())], wanted)?.into_iter().collect();
         let new = match out.first_mut().and_then(Option::take) {
             Some(t) => t,
             None => Tensor::zeros(part.shape(), part.dtype())?,
@@ -186,16 +248,11 @@ impl Rule for CopySlices {
     }
 
     fn release(&self) {
-        self.inner.release();
+        drop(self.inner.take());
     }
 
     fn held(&self) -> *mut std::ffi::c_void {
-        self.inner.rule().map_or(std::ptr::null_mut(), |r| r.held())
+        let rule = self.inner.borrow().as_ref().and_then(Node::rule);
+        rule.map_or(std::ptr::null_mut(), |r| r.held())
     }
-}
-
-/// Finishes a view made by an operation: remembers how it came to be.
-pub(crate) fn made(view: &Tensor) {
-    mark_fresh(view);
-    view.set_no_grad_view(!grad_enabled());
 }

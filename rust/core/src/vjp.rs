@@ -51,12 +51,16 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
         if let Some(info) = node.info() {
-            fit(&Cx::of(node.op(), info, wanted), &mut out)?;
+            fit(&Cx::of(node.op(), info, wanted, 1), &mut out)?;
         }
         return Ok(out);
     }
     let empty = Info::default();
-    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted);
+    let given = grads.iter().enumerate().fold(0, |set, (k, g)| match g {
+        Some(_) => set | bit(k),
+        None => set,
+    });
+    let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted, given);
     let mut out = Grads::new();
     if let Vjp::Each(f) = op.block.vjp() {
         let g = defined(grads, 0, &cx)?;
@@ -215,12 +219,11 @@ fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> 
         return Ok(());
     }
     let node = output_of.map(|(n, k)| (n.clone(), k as usize));
-    let source = node.or_else(|| t.node().map(|n| (n.clone(), t.output_nr())));
-    let describe = |(n, k): (Node, usize)| {
-        let name = n.name();
-        let short = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        format!(", which is output {k} of {},", short.trim_end_matches("Backward"))
+    let source = match node {
+        None => t.grad_node()?.map(|n| (n, t.output_nr())),
+        known => known,
     };
+    let describe = |(n, k): (Node, usize)| format!(", which is output {k} of {},", n.short_name());
     let from = source.map(describe).unwrap_or_default();
     let class = t.dtype().tensor_name();
     bail!(

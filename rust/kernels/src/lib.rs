@@ -14,6 +14,7 @@
 //! - [`gemm`]: matrix products
 //! - [`softmax`]: softmax, its logarithm, and their gradients
 //! - [`nll`]: the negative log likelihood of classes
+//! - [`svd`]: singular values and vectors
 //! - [`random`]: PyTorch's CPU generator, number for number
 //! - [`threads`]: the worker pool
 
@@ -31,6 +32,7 @@ pub mod program;
 pub mod random;
 pub mod reduce;
 pub mod softmax;
+pub mod svd;
 pub mod threads;
 pub mod vecmath;
 

@@ -139,28 +139,28 @@ macro_rules! shared {
             if x < 0.0 { -1.0 } else { y }
         }
 
-        /// Maximum, NaN if either is.
+        /// Maximum, NaN if either is; of zeros of both signs the first, here and below.
         #[inline(always)]
         pub fn max_nan<I: Isa>(a: $t, b: $t) -> $t {
-            if a > b || a.is_nan() { a } else { b }
+            if b > a || b.is_nan() { b } else { a }
         }
 
         /// Minimum, NaN if either is.
         #[inline(always)]
         pub fn min_nan<I: Isa>(a: $t, b: $t) -> $t {
-            if a < b || a.is_nan() { a } else { b }
+            if b < a || b.is_nan() { b } else { a }
         }
 
         /// Maximum, ignoring a NaN.
         #[inline(always)]
         pub fn fmax<I: Isa>(a: $t, b: $t) -> $t {
-            if a > b || b.is_nan() { a } else { b }
+            if b > a || a.is_nan() { b } else { a }
         }
 
         /// Minimum, ignoring a NaN.
         #[inline(always)]
         pub fn fmin<I: Isa>(a: $t, b: $t) -> $t {
-            if a < b || b.is_nan() { a } else { b }
+            if b < a || a.is_nan() { b } else { a }
         }
 
         /// Whether the quick remainders below are exact for this pair: a quotient of not too many

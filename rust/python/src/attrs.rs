@@ -7,6 +7,7 @@ use crate::{node, shapes};
 use pyo3::ffi;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
+use wengert::op::{Id, call1};
 use wengert::{Tensor, err};
 
 type Obj = *mut ffi::PyObject;
@@ -81,7 +82,7 @@ getters! {
     ///
     /// >>> torch.ones(2, requires_grad=True).is_leaf
     /// True
-    is_leaf: |t| { t.grad_node(); Ok(boolean(t.is_leaf())) };
+    is_leaf: |t| { t.grad_node()?; Ok(boolean(t.is_leaf())) };
     /// True if gradients are computed for it.
     ///
     /// >>> torch.ones(2).requires_grad
@@ -134,11 +135,41 @@ getters! {
     /// >>> torch.ones(4, 2, 3).mT.shape
     /// torch.Size([4, 3, 2])
     mT: |t| {
+        if t.ndim() == 0 {
+            return wrap(t.clone());
+        }
         if t.ndim() < 2 {
             let text = "tensor.mT is only supported on matrices or batches of matrices. Got ";
             return Err(err!(Runtime, "{text}{}-D tensor.", t.ndim()).into());
         }
         wrap(t.transpose(-2, -1)?)
+    };
+    /// The conjugate of the view with the last two dimensions exchanged. Raises RuntimeError for
+    /// one dimension.
+    ///
+    /// >>> torch.ones(4, 2, 3).mH.shape
+    /// torch.Size([4, 3, 2])
+    mH: |t| {
+        if t.ndim() == 1 {
+            let text = "tensor.mH is only supported on matrices or batches of matrices. Got ";
+            return Err(err!(Runtime, "{text}1-D tensor.").into());
+        }
+        Ok(wrap(call1(Id::ADJOINT, &[t.into()])?)?)
+    };
+    /// The conjugate of the transposed matrix. Raises RuntimeError for what is no matrix.
+    ///
+    /// >>> torch.ones(2, 3).H.shape
+    /// torch.Size([3, 2])
+    H: |t| {
+        let text = "tensor.H is only supported on matrices (2-D tensors). Got";
+        match t.ndim() {
+            0 | 2 => Ok(wrap(call1(Id::ADJOINT, &[t.into()])?)?),
+            1 => Err(err!(Runtime, "{text} 1-D tensor.").into()),
+            n => {
+                let hint = "For batches of matrices, consider using tensor.mH";
+                Err(err!(Runtime, "{text} {n}-D tensor. {hint}").into())
+            }
+        }
     };
     /// Where the memory is.
     ///
@@ -252,12 +283,9 @@ fn grad_of(t: &Tensor) -> Result<Obj, Raised> {
 
 unsafe extern "C" fn set_requires_grad(o: Obj, v: Obj, _: *mut c_void) -> c_int {
     slot(|| {
-        if v.is_null() {
-            return Err(err!(Attribute, "requires_grad cannot be deleted").into());
-        }
         // SAFETY: live objects under the GIL.
         let on = unsafe {
-            if ffi::PyBool_Check(v) == 0 {
+            if v.is_null() || ffi::PyBool_Check(v) == 0 {
                 return Err(err!(Runtime, "requires_grad must be a bool").into());
             }
             v == ffi::Py_True()

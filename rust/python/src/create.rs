@@ -1,6 +1,6 @@
 //! Functions that make tensors from nothing, numbers, or others' memory.
 
-use crate::convert::py_result;
+use crate::convert::{Arg, py_result};
 use crate::dtypes::{self, dtype_of};
 use crate::errors::{Raised, slot};
 use crate::generator::with_argument;
@@ -463,11 +463,17 @@ unsafe extern "C" fn create<const I: usize>(
         let run = || Ok((entry.overloads[which].1)(&Args(&values))?);
         let made = with_argument(shared.generator, run)?;
         match shared.out {
-            Some(out) => table::into_out(out, smallvec![made]),
+            Some(out) => {
+                let anywhere = FILLED.contains(&entry.name.as_str());
+                table::into_out(&format!("aten::{}", entry.name), out, smallvec![made], anywhere)
+            }
             None => wrap(made),
         }
     })
 }
+
+/// Functions whose `out=` tensor PyTorch lets be expanded.
+const FILLED: [&str; 6] = ["empty", "eye", "full", "ones", "randperm", "zeros"];
 
 /// Lets `out=` decide the dtype, and `memory_format=` the memory order of what is made like `self`.
 fn adjust(schema: &Schema, values: &mut Values, shared: &Cleaned) -> Result<(), Raised> {
@@ -518,10 +524,23 @@ fn get_default_dtype(py: Python<'_>) -> PyResult<Py<PyAny>> {
 fn set_default_dtype(d: &Bound<'_, PyAny>) -> PyResult<()> {
     match dtype_of(d.as_ptr()) {
         Some(d) => py_result(wengert::promote::set_default_dtype(d)),
-        None => Err(pyo3::exceptions::PyTypeError::new_err("invalid dtype object")),
+        None => Err(pyo3::exceptions::PyTypeError::new_err(
+            "invalid dtype object: only floating-point types are supported as the default type",
+        )),
     }
 }
 
+/// Changes a tensor's shape in place.
+#[pyfunction]
+fn _resize(t: Arg, shape: Vec<usize>) -> PyResult<()> {
+    py_result(t.0.resize_(&shape))
+}
+
+/// Gives a tensor the memory and the layout of another.
+#[pyfunction]
+fn _set(t: Arg, source: Arg) -> PyResult<()> {
+    py_result(t.0.set_(&source.0))
+}
 macro_rules! entries {
     ($($i:literal)*) => { [$(create::<$i> as ffi::PyCFunctionFastWithKeywords),*] };
 }
@@ -533,5 +552,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
         table::add_function(m, table::method_def(&n.name, f, n.doc))?;
     }
     m.add_function(wrap_pyfunction!(get_default_dtype, m)?)?;
-    m.add_function(wrap_pyfunction!(set_default_dtype, m)?)
+    m.add_function(wrap_pyfunction!(set_default_dtype, m)?)?;
+    m.add_function(wrap_pyfunction!(_resize, m)?)?;
+    m.add_function(wrap_pyfunction!(_set, m)?)
 }

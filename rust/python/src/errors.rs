@@ -8,6 +8,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use wengert::Error;
 use wengert::error::Kind;
 
+pyo3::create_exception!(
+    torch._C,
+    _LinAlgError,
+    exceptions::PyRuntimeError,
+    "A matrix has no result: it is not finite, say."
+);
+
 thread_local! {
     /// The exception behind an error of kind `Host`, while it travels through the core.
     static RAISED: RefCell<Option<PyErr>> = const { RefCell::new(None) };
@@ -41,6 +48,7 @@ pub fn to_python(e: &Error) -> PyErr {
         Kind::ZeroDivision => exceptions::PyZeroDivisionError::new_err(text),
         Kind::Attribute => exceptions::PyAttributeError::new_err(text),
         Kind::Assertion => exceptions::PyAssertionError::new_err(text),
+        Kind::LinAlg => _LinAlgError::new_err(text),
         Kind::Host => RAISED.take().unwrap_or_else(|| exceptions::PyRuntimeError::new_err(text)),
     }
 }

@@ -260,7 +260,7 @@ fn run<'py>(
         dirty: RefCell::default(),
         constant: RefCell::default(),
     });
-    let node = custom::node(tensors.iter().copied().flatten(), made.clone());
+    let node = py_result(custom::node(tensors.iter().copied().flatten(), made.clone()))?;
     let cx = node::object_of(py, Target::Op(node.clone()))?.into_bound(py);
     let out = {
         let _off = Guard::new(false);

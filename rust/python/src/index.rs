@@ -17,14 +17,14 @@ type Obj = *mut ffi::PyObject;
 /// The view that basic items select, and the indices of its dimensions that are left to do.
 fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tensor>>)> {
     let used: usize = items.iter().map(Item::dims).sum();
-    if t.ndim() == 0 && items.iter().any(|i| matches!(i, Item::Int(_))) {
+    if let (0, [Item::Int(_)]) = (t.ndim(), items) {
         return Err(err!(
             Index,
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
         ));
     }
     if t.ndim() == 0 && matches!(items, [Item::Slice { .. }]) {
-        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor"));
+        return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor."));
     }
     if used > t.ndim() {
         return Err(err!(Index, "too many indices for tensor of dimension {}", t.ndim()));
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn set(o: Obj, index: Obj, value: Obj) -> c_int {
         // SAFETY: a slot of the type: `o` is a tensor.
         let t = unsafe { known(o) };
         if value.is_null() {
-            return Err(err!(Type, "'Tensor' object doesn't support item deletion").into());
+            return Err(err!(Type, "Tensor does not support deleting items").into());
         }
         let source = match (tensor_ref(value), scalar_of(value)) {
             (Some(v), _) => Operand::Tensor(v),
@@ -149,9 +149,5 @@ fn assign(part: &Tensor, value: Operand) -> wengert::Result<()> {
     while v.ndim() > part.ndim() && v.shape()[0] == 1 {
         v = v.select(0, 0)?;
     }
-    if !wengert::shape::expandable(v.shape(), part.shape()) {
-        // Refused, with the sentence that says why.
-        v.expand(part.shape())?;
-    }
-    pointwise::assign(part, Operand::Tensor(&v)).map(drop)
+    pointwise::assign(part, Operand::Tensor(&v.expand(part.shape())?)).map(drop)
 }

@@ -1,4 +1,7 @@
 //! Makes the Python type `Tensor` from the tables and slots of the other files.
+//!
+//! As in PyTorch, all that is native belongs to a base class, `torch._C.TensorBase`, whose name some
+//! error messages show; `Tensor` itself adds construction only.
 
 use crate::errors::{Raised, check, slot};
 use crate::object::{self, Object};
@@ -65,11 +68,7 @@ fn slots() -> Vec<(c_int, *mut c_void)> {
         };
     }
     let mut all = slots! {
-        Py_tp_dealloc = object::dealloc => ffi::destructor,
-        Py_tp_traverse = object::traverse => ffi::traverseproc,
-        Py_tp_clear = object::clear => ffi::inquiry,
         Py_tp_setattro = object::setattro => ffi::setattrofunc,
-        Py_tp_new = new => ffi::newfunc,
         Py_tp_init = init => ffi::initproc,
         Py_tp_repr = repr => ffi::reprfunc,
         Py_tp_hash = methods::hash => ffi::hashfunc,
@@ -119,8 +118,68 @@ fn slots() -> Vec<(c_int, *mut c_void)> {
     all
 }
 
+/// Makes a type; its name and tables live for ever, as the interpreter wants them.
+fn make_type(
+    name: &'static std::ffi::CStr,
+    base: Obj,
+    flags: std::ffi::c_ulong,
+    slots: Vec<(c_int, *mut c_void)>,
+) -> Result<Obj, Raised> {
+    let mut slots: Vec<ffi::PyType_Slot> =
+        slots.into_iter().map(|(slot, pfunc)| ffi::PyType_Slot { slot, pfunc }).collect();
+    slots.push(ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() });
+    let mut spec = ffi::PyType_Spec {
+        name: name.as_ptr(),
+        basicsize: size_of::<Object>() as c_int,
+        itemsize: 0,
+        flags: (ffi::Py_TPFLAGS_DEFAULT
+            | ffi::Py_TPFLAGS_BASETYPE
+            | ffi::Py_TPFLAGS_HAVE_GC
+            | flags) as std::ffi::c_uint,
+        slots: slots.leak().as_mut_ptr(),
+    };
+    // SAFETY: all tables are leaked and end in zeros; slots have the types of their names.
+    check(unsafe { ffi::PyType_FromSpecWithBases(&mut spec, base) })
+}
+
+/// What no class may inherit silently: how objects are freed and traversed.
+fn life() -> Vec<(c_int, *mut c_void)> {
+    vec![
+        (ffi::Py_tp_dealloc, object::dealloc as ffi::destructor as *mut c_void),
+        (ffi::Py_tp_traverse, object::traverse as ffi::traverseproc as *mut c_void),
+        (ffi::Py_tp_clear, object::clear as ffi::inquiry as *mut c_void),
+    ]
+}
+
 /// Makes the type object (a new reference).
 pub fn make() -> Result<Obj, Raised> {
+    let base = make_base()?;
+    let subclass = ffi::PyMethodDef {
+        ml_name: c"__init_subclass__".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init_subclass },
+        ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_CLASS,
+        ml_doc: std::ptr::null(),
+    };
+    let mut all = life();
+    all.push((ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()));
+    all.push((ffi::Py_tp_new, new as ffi::newfunc as *mut c_void));
+    let defs = vec![subclass, ffi::PyMethodDef::zeroed()];
+    all.push((ffi::Py_tp_methods, defs.leak().as_mut_ptr().cast()));
+    let class = make_type(c"torch.Tensor", base, 0, all)?;
+    // SAFETY: a class of ours. Errors show its name without the module, as for classes of Python.
+    unsafe {
+        let name = check(ffi::PyUnicode_FromString(c"Tensor".as_ptr()))?;
+        let failed = ffi::PyObject_SetAttrString(class, c"__name__".as_ptr(), name) < 0;
+        ffi::Py_DECREF(name);
+        if failed {
+            return Err(Raised);
+        }
+    }
+    object::set_tensor_type(class.cast());
+    Ok(class)
+}
+
+fn make_base() -> Result<Obj, Raised> {
     let mut defs = table::methods();
     // A method written here wins over one of the table.
     let own = methods::table();
@@ -130,12 +189,6 @@ pub fn make() -> Result<Obj, Raised> {
     };
     defs.retain(|d| own.iter().all(|m| name(m) != name(d)));
     defs.extend(own);
-    defs.push(ffi::PyMethodDef {
-        ml_name: c"__init_subclass__".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: init_subclass },
-        ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS | ffi::METH_CLASS,
-        ml_doc: std::ptr::null(),
-    });
     defs.push(ffi::PyMethodDef::zeroed());
     let offset = |at: usize| at as ffi::Py_ssize_t;
     let member = |name: &'static std::ffi::CStr, at: usize| ffi::PyMemberDef {
@@ -152,26 +205,10 @@ pub fn make() -> Result<Obj, Raised> {
     // SAFETY: a table that ends in zeros is what the interpreter expects.
     members.push(unsafe { std::mem::zeroed() });
     let mut all = slots();
+    all.extend(life());
     all.push((ffi::Py_tp_methods, defs.leak().as_mut_ptr().cast()));
     all.push((ffi::Py_tp_members, members.leak().as_mut_ptr().cast()));
     all.push((ffi::Py_tp_getset, attrs::table().leak().as_mut_ptr().cast()));
-    all.push((ffi::Py_tp_doc, DOC.as_ptr().cast_mut().cast()));
-    let mut type_slots: Vec<ffi::PyType_Slot> =
-        all.into_iter().map(|(slot, pfunc)| ffi::PyType_Slot { slot, pfunc }).collect();
-    type_slots.push(ffi::PyType_Slot { slot: 0, pfunc: std::ptr::null_mut() });
-    let mut spec = ffi::PyType_Spec {
-        name: c"torch.Tensor".as_ptr(),
-        basicsize: size_of::<Object>() as c_int,
-        itemsize: 0,
-        flags: (ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_BASETYPE | ffi::Py_TPFLAGS_HAVE_GC)
-            as std::ffi::c_uint,
-        slots: type_slots.leak().as_mut_ptr(),
-    };
-    // SAFETY: all tables are leaked and end in zeros; slots have the types of their names.
-    let class = check(unsafe { ffi::PyType_FromSpec(&mut spec) })?;
-    // Errors of the interpreter name the class without its module, as a class made in Python.
-    // SAFETY: a type of ours that nobody has seen yet; the text lives for ever.
-    unsafe { (*class.cast::<ffi::PyTypeObject>()).tp_name = c"Tensor".as_ptr() };
-    object::set_tensor_type(class.cast());
-    Ok(class)
+    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    make_type(c"torch._C.TensorBase", std::ptr::null_mut(), flags, all)
 }

@@ -74,6 +74,8 @@ mod _wengert {
         _will_run, is_grad_enabled,
     };
     #[pymodule_export]
+    use crate::errors::_LinAlgError;
+    #[pymodule_export]
     use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};
     #[pymodule_export]
     use crate::node::_gradient_edge;

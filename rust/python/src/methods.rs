@@ -54,13 +54,11 @@ impl<'a> Given<'a> {
     pub fn take<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Obj>; N], Raised> {
         let mut out = [None; N];
         if self.positional > N {
-            return Err(err!(
-                Type,
-                "{}() takes {N} positional arguments but {} were given",
-                self.name,
-                self.positional
-            )
-            .into());
+            let given = self.positional;
+            let most = if N == 0 { "0".into() } else { format!("from 0 to {N}") };
+            let were = if given == 1 { "was" } else { "were" };
+            let text = format!("takes {most} positional arguments but {given} {were} given");
+            return Err(err!(Type, "{}() {text}", self.name).into());
         }
         for (slot, &a) in out.iter_mut().zip(&self.args[..self.positional]) {
             *slot = Some(a);
@@ -88,6 +86,19 @@ impl<'a> Given<'a> {
     }
 }
 
+impl Given<'_> {
+    fn invalid(&self, why: &str) -> Raised {
+        let text = "received an invalid combination of arguments -";
+        err!(Type, "{}() {text} {why}", self.name).into()
+    }
+}
+
+/// The name of an object's class, for messages.
+pub fn type_name(o: Obj) -> String {
+    // SAFETY: a live object; the name of a type lives as long as the type.
+    unsafe { std::ffi::CStr::from_ptr((*ffi::Py_TYPE(o)).tp_name) }.to_string_lossy().into_owned()
+}
+
 fn int(o: Obj) -> Result<i64, Raised> {
     match scalar_of(o) {
         Some(s) => Ok(s?.to_i64()),
@@ -98,18 +109,30 @@ fn int(o: Obj) -> Result<i64, Raised> {
     }
 }
 
+/// Methods without arguments (`bare`) and with (`given`).
 macro_rules! methods {
-    ($($(#[doc = $doc:literal])+ $name:ident: |$t:ident, $o:ident, $given:ident| $body:expr;)*) => {
-        $(unsafe extern "C" fn $name(o: Obj, args: *const Obj, n: isize, kw: Obj) -> Obj {
+    (bare { $($(#[doc = $about:literal])+ $bare:ident: |$t:ident, $o:ident| $made:expr;)* }
+     given {
+         $($(#[doc = $doc:literal])+ $name:ident: |$s:ident, $p:ident, $given:ident| $body:expr;)*
+     }) => {
+        $(unsafe extern "C" fn $bare(o: Obj, _: Obj) -> Obj {
             slot(|| {
                 // SAFETY: a method of the type: `o` is a tensor.
                 let $t = unsafe { known(o) };
+                #[allow(unused_variables)]
+                let $o = o;
+                let r: Result<Obj, Raised> = $made;
+                r
+            })
+        })*
+        $(unsafe extern "C" fn $name(o: Obj, args: *const Obj, n: isize, kw: Obj) -> Obj {
+            slot(|| {
+                // SAFETY: a method of the type: `o` is a tensor.
+                let $s = unsafe { known(o) };
                 // SAFETY: the arguments are the interpreter's.
                 let $given = unsafe { Given::new(stringify!($name), args, n, kw)? };
                 #[allow(unused_variables)]
-                let $o = o;
-                #[allow(unused_variables)]
-                let $given = $given;
+                let $p = o;
                 let r: Result<Obj, Raised> = $body;
                 r
             })
@@ -117,7 +140,10 @@ macro_rules! methods {
 
         /// The method table of this file.
         pub fn table() -> Vec<ffi::PyMethodDef> {
-            vec![$(table::method_def(stringify!($name), $name, &text(&[$($doc),+]))),*]
+            vec![
+                $(table::bare_method_def(stringify!($bare), $bare, &text(&[$($about),+])),)*
+                $(table::method_def(stringify!($name), $name, &text(&[$($doc),+]))),*
+            ]
         }
     };
 }
@@ -143,188 +169,183 @@ fn boolean(b: bool) -> Result<Obj, Raised> {
 }
 
 methods! {
-    /// The shape, or the size of one dimension.
-    ///
-    /// >>> torch.ones(2, 3).size()
-    /// torch.Size([2, 3])
-    /// >>> torch.ones(2, 3).size(1)
-    /// 3
-    size: |t, o, given| match given.take(["dim"])?[0] {
-        None => shapes::size(t.shape()),
-        Some(d) => number(t.shape()[dim_of(t, d)?]),
-    };
-    /// The steps between neighbours in each dimension, in elements, or the step of one dimension.
-    ///
-    /// >>> torch.ones(2, 3).stride()
-    /// (3, 1)
-    stride: |t, o, given| match given.take(["dim"])?[0] {
-        None => shapes::tuple(t.strides().iter().map(|&s| s as i64)),
-        Some(d) => Ok(python_number((t.strides()[dim_of(t, d)?] as i64).into())),
-    };
-    /// The number of dimensions.
-    ///
-    /// >>> torch.ones(2, 3).dim()
-    /// 2
-    dim: |t, o, given| number(t.ndim());
-    /// The number of dimensions.
-    ///
-    /// >>> torch.ones(2, 3).ndimension()
-    /// 2
-    ndimension: |t, o, given| number(t.ndim());
-    /// The number of elements.
-    ///
-    /// >>> torch.ones(2, 3).numel()
-    /// 6
-    numel: |t, o, given| number(t.numel());
-    /// The number of elements.
-    ///
-    /// >>> torch.ones(2, 3).nelement()
-    /// 6
-    nelement: |t, o, given| number(t.numel());
-    /// Bytes of one element.
-    ///
-    /// >>> torch.ones(2).element_size()
-    /// 4
-    element_size: |t, o, given| number(t.dtype().size());
-    /// Where in its memory the tensor begins, in elements.
-    ///
-    /// >>> torch.ones(4)[1:].storage_offset()
-    /// 1
-    storage_offset: |t, o, given| number(t.layout().offset as usize);
-    /// The address of the first element.
-    ///
-    /// >>> x = torch.ones(2)
-    /// >>> x.data_ptr() == x.detach().data_ptr()
-    /// True
-    data_ptr: |t, o, given| number(t.ptr()? as usize);
-    /// True if the elements lie in memory in row-major order.
-    ///
-    /// >>> torch.ones(2, 3).t().is_contiguous()
-    /// False
-    is_contiguous: |t, o, given| boolean(match given.take(["memory_format"])?[0] {
-        // SAFETY: a live argument under the GIL.
-        Some(f) => match unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), f) }
-            .to_string()
-            .as_str()
-        {
-            "torch.channels_last" => t.ndim() == 4 && dense_in(t, [1, 3, 2, 0]),
-            "torch.channels_last_3d" => t.ndim() == 5 && dense_in(t, [1, 4, 3, 2, 0]),
-            _ => t.is_contiguous(),
-        },
-        None => t.is_contiguous(),
-    });
-    /// True if the dtype is a floating one.
-    ///
-    /// >>> torch.ones(2).is_floating_point()
-    /// True
-    is_floating_point: |t, o, given| boolean(t.dtype().is_float());
-    /// True if the dtype is complex.
-    ///
-    /// >>> torch.ones(2).is_complex()
-    /// False
-    is_complex: |t, o, given| boolean(t.dtype().is_complex());
-    /// True if the dtype holds negative numbers.
-    ///
-    /// >>> torch.ones(2).is_signed()
-    /// True
-    is_signed: |t, o, given| boolean(t.dtype().is_signed());
-    /// True for a view of another tensor.
-    _is_view: |t, o, given| boolean(t.base().is_some());
-    /// The only element, as a Python number. Raises RuntimeError if there is not exactly one.
-    ///
-    /// >>> torch.tensor([1.5]).item()
-    /// 1.5
-    item: |t, o, given| Ok(python_value(t, t.item()?));
-    /// The elements as Python numbers in nested lists.
-    ///
-    /// >>> torch.tensor([[1, 2], [3, 4]]).tolist()
-    /// [[1, 2], [3, 4]]
-    tolist: |t, o, given| {
-        t.ptr()?;
-        list(t, 0, 0)
-    };
-    /// The same memory, without history; gradients do not flow through it.
-    ///
-    /// >>> x = torch.ones(2, requires_grad=True)
-    /// >>> (x * 2).detach().requires_grad
-    /// False
-    detach: |t, o, given| wrap(t.detach());
-    /// Takes the history away from the tensor itself.
-    ///
-    /// >>> x = torch.ones(2, requires_grad=True)
-    /// >>> (x * 2).detach_().is_leaf
-    /// True
-    detach_: |t, o, given| {
-        t.detach_()?;
-        itself(o)
-    };
-    /// Sets whether gradients are computed for this leaf. Raises RuntimeError for dtypes that
-    /// carry none.
-    ///
-    /// >>> torch.ones(2).requires_grad_()
-    /// tensor([1., 1.], requires_grad=True)
-    requires_grad_: |t, o, given| {
-        let on = match given.take(["requires_grad"])?[0] {
-            // SAFETY: a live object under the GIL.
-            Some(v) => unsafe { ffi::PyObject_IsTrue(v) == 1 },
-            None => true,
+    bare {
+        /// The number of dimensions.
+        ///
+        /// >>> torch.ones(2, 3).dim()
+        /// 2
+        dim: |t, o| number(t.ndim());
+        /// The number of dimensions.
+        ///
+        /// >>> torch.ones(2, 3).ndimension()
+        /// 2
+        ndimension: |t, o| number(t.ndim());
+        /// The number of elements.
+        ///
+        /// >>> torch.ones(2, 3).numel()
+        /// 6
+        numel: |t, o| number(t.numel());
+        /// The number of elements.
+        ///
+        /// >>> torch.ones(2, 3).nelement()
+        /// 6
+        nelement: |t, o| number(t.numel());
+        /// Bytes of one element.
+        ///
+        /// >>> torch.ones(2).element_size()
+        /// 4
+        element_size: |t, o| number(t.dtype().size());
+        /// Where in its memory the tensor begins, in elements.
+        ///
+        /// >>> torch.ones(4)[1:].storage_offset()
+        /// 1
+        storage_offset: |t, o| number(t.layout().offset as usize);
+        /// The address of the first element.
+        ///
+        /// >>> x = torch.ones(2)
+        /// >>> x.data_ptr() == x.detach().data_ptr()
+        /// True
+        data_ptr: |t, o| number(t.ptr()? as usize);
+        /// True if the dtype is a floating one.
+        ///
+        /// >>> torch.ones(2).is_floating_point()
+        /// True
+        is_floating_point: |t, o| boolean(t.dtype().is_float());
+        /// True if the dtype is complex.
+        ///
+        /// >>> torch.ones(2).is_complex()
+        /// False
+        is_complex: |t, o| boolean(t.dtype().is_complex());
+        /// True if the dtype holds negative numbers.
+        ///
+        /// >>> torch.ones(2).is_signed()
+        /// True
+        is_signed: |t, o| boolean(t.dtype().is_signed());
+        /// True for a view of another tensor.
+        _is_view: |t, o| boolean(t.base().is_some());
+        /// The only element, as a Python number. Raises RuntimeError if there is not exactly one.
+        ///
+        /// >>> torch.tensor([1.5]).item()
+        /// 1.5
+        item: |t, o| Ok(python_value(t, t.item()?));
+        /// The elements as Python numbers in nested lists.
+        ///
+        /// >>> torch.tensor([[1, 2], [3, 4]]).tolist()
+        /// [[1, 2], [3, 4]]
+        tolist: |t, o| {
+            t.ptr()?;
+            list(t, 0, 0)
         };
-        t.requires_grad_(on)?;
-        itself(o)
-    };
-    /// Keeps the gradient of a tensor that is no leaf, in `.grad`.
-    ///
-    /// >>> x = torch.ones(2, requires_grad=True)
-    /// >>> y = x * 2
-    /// >>> y.retain_grad()
-    /// >>> y.sum().backward()
-    /// >>> y.grad
-    /// tensor([1., 1.])
-    retain_grad: |t, o, given| {
-        t.retain_grad()?;
-        // SAFETY: a singleton.
-        itself(unsafe { ffi::Py_None() })
-    };
-    /// Copies the elements of another tensor, converted and broadcast, into this one. Raises
-    /// RuntimeError for a shape that does not broadcast.
-    ///
-    /// >>> torch.zeros(2).copy_(torch.tensor([1, 2]))
-    /// tensor([1., 2.])
-    copy_: |t, o, given| {
-        let [src, _] = given.take(["src", "non_blocking"])?;
-        let src = src.ok_or_else(|| err!(Type, "copy_() missing 1 required positional arguments: \"src\""))?;
-        match (tensor_ref(src), scalar_of(src)) {
-            (Some(s), _) => pointwise::assign(t, Operand::Tensor(s))?,
-            (None, Some(n)) => pointwise::assign(t, Operand::Number(n?))?,
-            _ => return Err(err!(Type, "copy_(): argument 'other' (position 1) must be Tensor").into()),
+        /// The same memory, without history; gradients do not flow through it.
+        ///
+        /// >>> x = torch.ones(2, requires_grad=True)
+        /// >>> (x * 2).detach().requires_grad
+        /// False
+        detach: |t, o| wrap(t.detach());
+        /// Takes the history away from the tensor itself.
+        ///
+        /// >>> x = torch.ones(2, requires_grad=True)
+        /// >>> (x * 2).detach_().is_leaf
+        /// True
+        detach_: |t, o| {
+            t.detach_()?;
+            itself(o)
         };
-        itself(o)
-    };
-    /// Makes every element `value`. Raises RuntimeError for a value that the dtype cannot hold.
-    ///
-    /// >>> torch.zeros(2).fill_(3)
-    /// tensor([3., 3.])
-    fill_: |t, o, given| {
-        let [value] = given.take(["value"])?;
-        let value = value.ok_or_else(|| err!(Type, "fill_() missing 1 required positional arguments: \"value\""))?;
-        match (tensor_ref(value), scalar_of(value)) {
-            (Some(v), _) if v.ndim() > 0 => {
-                return Err(err!(Runtime, "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.", v.ndim()).into());
-            }
-            (Some(v), _) => pointwise::assign(t, Operand::Tensor(v))?,
-            (None, Some(n)) => pointwise::assign(t, Operand::Number(n?.fitted(t.dtype())?))?,
-            _ => return Err(err!(Type, "fill_(): argument 'value' (position 1) must be Number").into()),
+        /// Keeps the gradient of a tensor that is no leaf, in `.grad`.
+        ///
+        /// >>> x = torch.ones(2, requires_grad=True)
+        /// >>> y = x * 2
+        /// >>> y.retain_grad()
+        /// >>> y.sum().backward()
+        /// >>> y.grad
+        /// tensor([1., 1.])
+        retain_grad: |t, o| {
+            t.retain_grad()?;
+            // SAFETY: a singleton.
+            itself(unsafe { ffi::Py_None() })
         };
-        itself(o)
-    };
-    /// Makes every element 0.
-    ///
-    /// >>> torch.ones(2).zero_()
-    /// tensor([0., 0.])
-    zero_: |t, o, given| {
-        pointwise::assign(t, Operand::Number(0.into()))?;
-        itself(o)
-    };
+    }
+    given {
+        /// The shape, or the size of one dimension.
+        ///
+        /// >>> torch.ones(2, 3).size()
+        /// torch.Size([2, 3])
+        /// >>> torch.ones(2, 3).size(1)
+        /// 3
+        size: |t, o, given| match given.take(["dim"])?[0] {
+            None => shapes::size(t.shape()),
+            Some(d) => number(t.shape()[dim_of(t, d, "size")?]),
+        };
+        /// The steps between neighbours in each dimension, in elements, or that of one dimension.
+        ///
+        /// >>> torch.ones(2, 3).stride()
+        /// (3, 1)
+        stride: |t, o, given| match given.take(["dim"])?[0] {
+            None => shapes::tuple(t.strides().iter().map(|&s| s as i64)),
+            Some(d) => Ok(python_number((t.strides()[dim_of(t, d, "stride")?] as i64).into())),
+        };
+        /// True if the elements lie in memory in row-major order.
+        ///
+        /// >>> torch.ones(2, 3).t().is_contiguous()
+        /// False
+        is_contiguous: |t, o, given| boolean(match given.take(["memory_format"])?[0] {
+            // SAFETY: a live argument under the GIL.
+            Some(f) => match unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), f) }
+                .to_string()
+                .as_str()
+            {
+                "torch.channels_last" => t.ndim() == 4 && dense_in(t, [1, 3, 2, 0]),
+                "torch.channels_last_3d" => t.ndim() == 5 && dense_in(t, [1, 4, 3, 2, 0]),
+                _ => t.is_contiguous(),
+            },
+            None => t.is_contiguous(),
+        });
+        /// Sets whether gradients are computed for this leaf. Raises RuntimeError for dtypes that
+        /// carry none.
+        ///
+        /// >>> torch.ones(2).requires_grad_()
+        /// tensor([1., 1.], requires_grad=True)
+        requires_grad_: |t, o, given| {
+            let on = match given.take(["requires_grad"])?[0] {
+                // SAFETY: a live object under the GIL.
+                Some(v) if unsafe { ffi::PyBool_Check(v) } == 0 => {
+                    let got = type_name(v);
+                    let text = "argument 'requires_grad' (position 1) must be bool, not";
+                    return Err(err!(Type, "requires_grad_(): {text} {got}").into());
+                }
+                // SAFETY: comparing with a singleton.
+                Some(v) => v == unsafe { ffi::Py_True() },
+                None => true,
+            };
+            t.requires_grad_(on)?;
+            itself(o)
+        };
+        /// Copies the elements of another tensor, converted and broadcast, into this one. Raises
+        /// RuntimeError for a shape that does not broadcast.
+        ///
+        /// >>> torch.zeros(2).copy_(torch.tensor([1, 2]))
+        /// tensor([1., 2.])
+        copy_: |t, o, given| {
+            let [other, _] = given.take(["other", "non_blocking"])?;
+            let Some(other) = other else {
+                let text = "got (), but expected (Tensor other, bool non_blocking = False)";
+                return Err(given.invalid(text));
+            };
+            match (tensor_ref(other), scalar_of(other)) {
+                (Some(s), _) => pointwise::assign(t, Operand::Tensor(s))?,
+                (None, Some(n)) => {
+                    let n = n?;
+                    pointwise::assign(t, Operand::Tensor(&Tensor::full(&[], n, n.dtype())?))?
+                }
+                _ => {
+                    let got = type_name(other);
+                    let text = "argument 'other' (position 1) must be Tensor, not";
+                    return Err(err!(Type, "copy_(): {text} {got}").into());
+                }
+            };
+            itself(o)
+        };
+    }
 }
 
 /// True if the elements lie without gaps, the first of these dimensions innermost.
@@ -337,7 +358,14 @@ fn dense_in<const N: usize>(t: &Tensor, dims: [usize; N]) -> bool {
     })
 }
 
-fn dim_of(t: &Tensor, d: Obj) -> Result<usize, Raised> {
+fn dim_of(t: &Tensor, d: Obj, method: &str) -> Result<usize, Raised> {
+    // SAFETY: a live object.
+    if unsafe { ffi::PyIndex_Check(d) } == 0 {
+        let got = type_name(d);
+        return Err(
+            err!(Type, "{method}(): argument 'dim' (position 1) must be int, not {got}").into()
+        );
+    }
     let d = int(d)?;
     if t.ndim() == 0 {
         let text = "Dimension specified as";

@@ -334,7 +334,7 @@ pub fn object_of(py: Python<'_>, target: Target) -> PyResult<Py<PyAny>> {
 pub fn grad_fn(t: &Tensor) -> Result<*mut ffi::PyObject, Raised> {
     // SAFETY: called under the GIL.
     let py = unsafe { Python::assume_attached() };
-    Ok(match t.grad_node() {
+    Ok(match t.grad_node()? {
         Some(n) => {
             n.know_output(t.output_nr(), t);
             object_of(py, Target::Op(n))?.into_ptr()

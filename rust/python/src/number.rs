@@ -156,6 +156,7 @@ pub unsafe extern "C" fn positive(a: Obj) -> Obj {
     })
 }
 
+/// `~a`.
 pub unsafe extern "C" fn invert(a: Obj) -> Obj {
     slot(|| {
         // SAFETY: a slot of the type: `a` is a tensor.

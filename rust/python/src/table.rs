@@ -13,9 +13,9 @@ use smallvec::SmallVec;
 use std::ffi::CString;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
+use wengert::Value;
 use wengert::op::{self, Block, Forms, Id, Outputs};
 use wengert::pointwise;
-use wengert::{Tensor, Value};
 
 type Obj = *mut ffi::PyObject;
 
@@ -32,6 +32,8 @@ struct Entry {
     ops: Vec<Id>,
     /// The call without further arguments: the op, and the values of its parameters but the first.
     bare: Option<(Id, Vec<Value>)>,
+    /// A function that writes into its first argument: `torch.exp_`.
+    writes: bool,
 }
 
 #[derive(Default)]
@@ -71,7 +73,11 @@ fn collect() -> Names {
                 add(&mut all.methods, name, op.id);
             }
             if forms.has(Forms::IN_PLACE) {
-                add(&mut all.in_place, &format!("{name}_"), op.id);
+                let name = format!("{name}_");
+                add(&mut all.in_place, &name, op.id);
+                if one_tensor(op.id) {
+                    add(&mut all.functions, &name, op.id);
+                }
             }
             if forms.has(Forms::NN) {
                 add(&mut all.nn, name, op.id);
@@ -87,6 +93,14 @@ fn collect() -> Names {
     all
 }
 
+/// True if the operation takes one tensor: PyTorch has such in-place forms as functions, too.
+fn one_tensor(id: Id) -> bool {
+    use wengert::schema::Type;
+    let is_tensor =
+        |p: &&wengert::schema::Param| matches!(p.ty, Type::Tensor | Type::Operand | Type::Tensors);
+    id.op().schema.params.iter().filter(is_tensor).count() == 1
+}
+
 fn add(list: &mut Vec<Entry>, name: &str, id: Id) {
     match list.iter_mut().find(|e| e.name == name) {
         Some(e) => {
@@ -95,7 +109,10 @@ fn add(list: &mut Vec<Entry>, name: &str, id: Id) {
                 e.bare = bare(id);
             }
         }
-        None => list.push(Entry { name: name.into(), ops: vec![id], bare: bare(id) }),
+        None => {
+            let writes = name.ends_with('_');
+            list.push(Entry { name: name.into(), ops: vec![id], bare: bare(id), writes });
+        }
     }
 }
 
@@ -146,30 +163,32 @@ unsafe fn general(
     let call = Call { name: &entry.name, ops: &entry.ops, method: !self_.is_null() };
     // SAFETY: the arguments as the interpreter gave them.
     let (id, values, out) = unsafe { bind(&call, self_, args, nargs as usize, kwnames)? };
+    if entry.writes {
+        return wrap(op::call_in_place(id, &values)?);
+    }
+    if let Some(target) = out.and_then(crate::object::tensor_ref) {
+        op::check_out(id, target, &values)?;
+    }
     let result = run(id, &values)?;
     match out {
         None => results(id, result),
-        Some(o) => into_out(o, result),
+        Some(o) => into_out(id.name().trim_start_matches('_'), o, result, op::out_anywhere(id)),
     }
 }
 
-/// `out=`: the result is copied there.
-pub fn into_out(o: Obj, mut result: Outputs) -> Result<Obj, Raised> {
+/// `out=`: the result is copied there; to an expanded tensor only if it may go `anywhere`.
+pub fn into_out(name: &str, o: Obj, mut result: Outputs, anywhere: bool) -> Result<Obj, Raised> {
     let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
         return Err(wengert::err!(Type, "out must be a Tensor").into());
     };
-    if target.requires_grad() || t.requires_grad() {
+    if wengert::mode::grad_enabled() && (target.requires_grad() || t.requires_grad()) {
         let e = wengert::err!(
             Runtime,
-            "out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+            "{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
         );
         return Err(e.into());
     }
-    if target.shape() != t.shape() {
-        let fresh = Tensor::empty(t.shape(), target.dtype())?;
-        target.set_data(&fresh);
-    }
-    target.copy_raw(&t)?;
+    op::write_out(target, &t, anywhere)?;
     // SAFETY: a live object.
     unsafe { ffi::Py_INCREF(o) };
     Ok(o)
@@ -282,13 +301,23 @@ fn doc(e: &Entry) -> String {
 
 /// A method definition that lives for ever, as the interpreter wants it.
 pub fn method_def(name: &str, f: ffi::PyCFunctionFastWithKeywords, doc: &str) -> ffi::PyMethodDef {
+    let call = ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f };
+    definition(name, call, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, doc)
+}
+
+/// As [`method_def`], for a method without arguments.
+pub fn bare_method_def(name: &str, f: ffi::PyCFunction, doc: &str) -> ffi::PyMethodDef {
+    definition(name, ffi::PyMethodDefPointer { PyCFunction: f }, ffi::METH_NOARGS, doc)
+}
+
+fn definition(
+    name: &str,
+    call: ffi::PyMethodDefPointer,
+    flags: std::ffi::c_int,
+    doc: &str,
+) -> ffi::PyMethodDef {
     let leak = |s: &str| CString::new(s).unwrap_or_default().into_raw();
-    ffi::PyMethodDef {
-        ml_name: leak(name),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: f },
-        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
-        ml_doc: leak(doc),
-    }
+    ffi::PyMethodDef { ml_name: leak(name), ml_meth: call, ml_flags: flags, ml_doc: leak(doc) }
 }
 
 /// The methods of `Tensor` that come from the table.

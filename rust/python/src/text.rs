@@ -32,12 +32,15 @@ fn _tensor_repr(t: Arg, prefix: &str) -> PyResult<String> {
     let t = t.0;
     py_result(t.ptr())?;
     let mut suffixes = Vec::new();
-    if let Some(node) = t.grad_node() {
-        let name = node.name();
-        let name = name.rsplit("::").next().unwrap_or(&name);
-        suffixes.push(format!("grad_fn=<{name}>"));
-    } else if t.requires_grad() {
-        suffixes.push("requires_grad=True".to_string());
+    match t.grad_node() {
+        Ok(Some(node)) => {
+            let name = node.name();
+            let name = name.rsplit("::").next().unwrap_or(&name);
+            suffixes.push(format!("grad_fn=<{name}>"));
+        }
+        Ok(None) if t.requires_grad() => suffixes.push("requires_grad=True".to_string()),
+        Ok(None) => (),
+        Err(_) => suffixes.push("grad_fn=<Invalid>".to_string()),
     }
     let get = |index: &[usize]| value(&t, index);
     let (shape, dtype) = (t.shape(), t.dtype());

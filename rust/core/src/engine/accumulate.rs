@@ -59,6 +59,7 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
             }
             let own = Tensor::empty_strided(layout.shape, layout.strides, g.dtype())?;
             pointwise::copy(&g, &own)?;
+            own.bump_version(); // visible in PyTorch, whose copy is an in-place one
             own
         }
         Some(old) if !grad_enabled() && old.dtype() == g.dtype() => {

@@ -93,33 +93,6 @@ pub(crate) const ROUND_DECIMALS: Structured = Structured {
     node: "RoundBackward1",
 };
 
-/// The value as PyTorch writes it into a tensor of `dtype`.
-pub(crate) fn fitting(value: Scalar, dtype: DType) -> Result<Scalar> {
-    if !dtype.is_int() {
-        return Ok(value);
-    }
-    let v = value.to_f64();
-    let (bits, signed) = (8 * dtype.size() as i32, dtype.is_signed());
-    let (low, high) = match signed {
-        true => (-2f64.powi(bits - 1), 2f64.powi(bits - 1)),
-        false => (-2f64.powi(bits), 2f64.powi(bits)),
-    };
-    if v.is_nan() || v.trunc() < low || v.trunc() >= high {
-        bail!(
-            Runtime,
-            "value cannot be converted to type {} without overflow",
-            match dtype {
-                DType::U8 => "uint8_t",
-                DType::I8 => "int8_t",
-                DType::I16 => "int16_t",
-                DType::I32 => "int",
-                _ => "int64_t",
-            }
-        );
-    }
-    Ok(Scalar::Int(value.to_i64()))
-}
-
 fn check_mask(mask: &Tensor) -> Result<()> {
     if mask.dtype() != DType::Bool {
         let name = mask.dtype().cpp_name();
@@ -161,12 +134,52 @@ pub(crate) const MASKED_FILL: Structured = Structured {
     forward: |a| {
         let (t, mask) = (a.tensor(0)?, a.tensor(1)?);
         check_mask(mask)?;
-        let value = Tensor::full(&[], fitting(a.number(2)?, t.dtype())?, t.dtype())?;
+        let value = Tensor::full(&[], a.number(2)?.fitted(t.dtype())?, t.dtype())?;
         Ok(smallvec![pointwise::call(Id::WHERE, &[mask.into(), (&value).into(), t.into()])?])
     },
     vjp: Vjp::Many(|| vec![X::Lit(0.0).when_else(X::In(1), X::Grad(0)), X::None]),
     node: "MaskedFillBackward0",
 };
+
+/// A tensor like argument 0, with the value of argument 1 everywhere.
+fn filled(a: &Args) -> Result<Outputs> {
+    let t = a.tensor(0)?;
+    let out = Tensor::empty_like(t, t.dtype())?;
+    match a.get(1) {
+        Value::Tensor(v) if v.ndim() > 0 => bail!(
+            Runtime,
+            "fill_ only supports 0-dimension value tensor but got tensor with {} dimensions.",
+            v.ndim()
+        ),
+        Value::Tensor(v) => pointwise::copy(v, &out)?,
+        _ => out.fill_raw(a.number(1)?.fitted(t.dtype())?)?,
+    }
+    out.reset_version();
+    Ok(smallvec![out])
+}
+
+pub(crate) const FILL: Structured = Structured {
+    schema: "fill.Scalar(Tensor self, Scalar value) -> Tensor",
+    aliases: &[],
+    doc: "A tensor of the same shape, with one value everywhere.\n\n>>> torch.fill(torch.ones(2), 3)\ntensor([3., 3.])",
+    forms: Forms::FUNCTION,
+    forward: |a| filled(&a),
+    vjp: Vjp::Many(|| vec![X::Grad(0).when(X::Lit(0.0))]),
+    node: "FillBackward0",
+};
+
+pub(crate) const FILL_TENSOR: Structured = Structured {
+    schema: "fill.Tensor(Tensor self, Tensor value) -> Tensor",
+    aliases: &[],
+    doc: "A tensor of the same shape, with the value of a 0-d tensor everywhere.\n\n>>> torch.fill(torch.ones(2), torch.tensor(3.))\ntensor([3., 3.])",
+    forms: Forms::FUNCTION,
+    forward: |a| filled(&a),
+    vjp: Vjp::Many(|| vec![X::Grad(0).when(X::Lit(0.0)), X::Grad(0)]),
+    node: "FillBackward1",
+};
+
+pub(crate) const FILL_TENSOR_IN_PLACE: Structured =
+    Structured { forms: Forms::IN_PLACE, node: "FillBackward3", ..FILL_TENSOR };
 
 fn lerp(a: &Args, id: Id) -> Result<Outputs> {
     let (start, end) = (a.tensor(0)?, a.tensor(1)?);

@@ -1,6 +1,7 @@
 //! Fresh tensors from numbers, and numbers from tensors.
 
-use crate::shape::{Layout, contiguous_strides};
+use crate::shape::{Layout, broadcast, check_output, contiguous_strides};
+use crate::tensor::checked_bytes;
 use crate::{DType, Result, Scalar, Storage, Tensor, bail, lazy, pointwise};
 use wengert_kernels::Element;
 use wengert_kernels::pointwise::fill;
@@ -182,20 +183,60 @@ impl Tensor {
     /// # Errors
     /// RuntimeError if the shape of `from` does not broadcast to this one's.
     pub fn copy_raw(&self, from: &Tensor) -> Result<()> {
-        if !crate::shape::expandable(from.shape(), self.shape()) {
-            bail!(
-                Runtime,
-                "The size of tensor a ({}) must match the size of tensor b ({})",
-                crate::shape::show(self.shape()),
-                crate::shape::show(from.shape())
-            );
-        }
-        crate::record::check_overlap(self)?;
+        check_output(self.shape(), &broadcast(self.shape(), from.shape())?)?;
         from.ptr()?;
         lazy::before_write(self.storage())?;
         let same = from.storage().same(self.storage()) && from.layout() != self.layout();
         let fresh = if same { Some(super::view::contiguous_clone(&from.detach())?) } else { None };
         pointwise::copy(fresh.as_ref().unwrap_or(from), self)?;
+        self.bump_version();
+        Ok(())
+    }
+
+    /// Changes the shape in place, to row-major; the storage grows if it has to, and new elements
+    /// are uninitialised.
+    ///
+    /// # Errors
+    /// PyTorch's, for tensors that require a gradient and for memory that cannot grow.
+    pub fn resize_(&self, shape: &[usize]) -> Result<()> {
+        if self.requires_grad() {
+            bail!(Runtime, "cannot resize variables that require grad");
+        }
+        self.take_shape(shape)?;
+        self.bump_version();
+        Ok(())
+    }
+
+    /// As [`Tensor::resize_`], for a tensor that is written to next.
+    pub(crate) fn take_shape(&self, shape: &[usize]) -> Result<()> {
+        if self.shape() != shape {
+            let bytes = checked_bytes(shape, self.dtype())?;
+            self.ptr()?;
+            lazy::before_write(self.storage())?;
+            let offset = self.layout().offset;
+            if bytes > 0 {
+                self.storage().grow(bytes + offset as usize * self.dtype().size())?;
+            }
+            self.set_data(&self.alias(Layout::contiguous(shape).at(offset)));
+        }
+        Ok(())
+    }
+
+    /// Takes over the memory and the layout of another tensor, as an in-place change.
+    ///
+    /// # Errors
+    /// RuntimeError for another dtype.
+    pub fn set_(&self, source: &Tensor) -> Result<()> {
+        if self.dtype() != source.dtype() {
+            bail!(
+                Runtime,
+                "Could not set tensor of type {} to a tensor of type {}",
+                source.dtype().cpp_name(),
+                self.dtype().cpp_name()
+            );
+        }
+        source.ptr()?;
+        self.set_data(source);
         self.bump_version();
         Ok(())
     }

@@ -23,27 +23,6 @@ use crate::{DType, Result, Scalar, Tensor, Value, bail};
 use multiply::Product;
 use smallvec::smallvec;
 
-/// The C++ type that some of PyTorch's messages name.
-fn cpp_name(d: DType) -> &'static str {
-    match d {
-        DType::Bool => "bool",
-        DType::U8 => "unsigned char",
-        DType::I8 => "signed char",
-        DType::I16 => "short int",
-        DType::I32 => "int",
-        DType::I64 => "long int",
-        DType::U16 => "short unsigned int",
-        DType::U32 => "unsigned int",
-        DType::U64 => "long unsigned int",
-        DType::F16 => "c10::Half",
-        DType::BF16 => "c10::BFloat16",
-        DType::F32 => "float",
-        DType::F64 => "double",
-        DType::C64 => "c10::complex<float>",
-        DType::C128 => "c10::complex<double>",
-    }
-}
-
 /// `factor * t`, without a node where the factor is 1.
 fn scaled(t: Tensor, factor: Scalar) -> Result<Tensor> {
     if factor.to_f64() == 1.0 {
@@ -113,8 +92,8 @@ pub(crate) const MM_ORDERED: Structured = Structured {
             bail!(
                 Runtime,
                 "expected m1 and m2 to have the same dtype, but got: {} != {}",
-                cpp_name(a.dtype()),
-                cpp_name(b.dtype())
+                a.dtype().cpp_name(),
+                b.dtype().cpp_name()
             );
         }
         Ok(smallvec![Product::new("addmm_impl_cpu_", a, b).run(&[a.shape()[0], b.shape()[1]])?])
@@ -294,9 +273,9 @@ pub(crate) const BADDBMM: Structured = Structured {
             bail!(
                 Runtime,
                 "Input dtypes must be the same, got: input {}, batch1: {}, batch2: {}",
-                cpp_name(c.dtype()),
-                cpp_name(a.dtype()),
-                cpp_name(b.dtype())
+                c.dtype().cpp_name(),
+                a.dtype().cpp_name(),
+                b.dtype().cpp_name()
             );
         }
         check_batch_dtypes(a, b)?;

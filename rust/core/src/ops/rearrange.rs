@@ -48,6 +48,82 @@ pub(crate) const FLIP: Structured = Structured {
     node: "FlipBackward0",
 };
 
+fn flipped(t: &Tensor, dims: &[i64]) -> Result<Tensor> {
+    call1(Id::FLIP, &[t.into(), dims.into()])
+}
+
+pub(crate) const FLIPLR: Structured = Structured {
+    schema: "fliplr(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "Columns in reverse order, as a copy.\n\n>>> torch.fliplr(torch.tensor([[1, 2]]))\ntensor([[2, 1]])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        if a.tensor(0)?.ndim() < 2 {
+            bail!(Runtime, "Input must be >= 2-d.");
+        }
+        Ok(smallvec![flipped(a.tensor(0)?, &[1])?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const FLIPUD: Structured = Structured {
+    schema: "flipud(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "Rows in reverse order, as a copy.\n\n>>> torch.flipud(torch.tensor([1, 2]))\ntensor([2, 1])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        if a.tensor(0)?.ndim() < 1 {
+            bail!(Runtime, "Input must be >= 1-d.");
+        }
+        Ok(smallvec![flipped(a.tensor(0)?, &[0])?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const ROT90: Structured = Structured {
+    schema: "rot90(Tensor self, int k=1, int[] dims=[0,1]) -> Tensor",
+    aliases: &[],
+    doc: "Turned by `k` quarters in the plane of two dimensions, from the first to the second.\n\n>>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))\ntensor([[2, 4],\n        [1, 3]])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let (t, dims) = (a.tensor(0)?, a.ints(2)?);
+        let &[from, to] = dims else {
+            bail!(Runtime, "expected total rotation dims == 2, but got dims = {}", dims.len());
+        };
+        if t.ndim() < 2 {
+            bail!(Runtime, "expected total dims >= 2, but got total dims = {}", t.ndim());
+        }
+        let (i, j) = (wrap_dim(from, t.ndim())?, wrap_dim(to, t.ndim())?);
+        if i == j {
+            bail!(
+                Runtime,
+                "expected rotation dims to be different, but got dim0 = {from} and dim1 = {to}"
+            );
+        }
+        let turned = |t: Tensor| {
+            let mut l = t.layout().clone();
+            l.shape.swap(i, j);
+            l.strides.swap(i, j);
+            t.alias(Layout::new(l.shape, l.strides, l.offset))
+        };
+        Ok(smallvec![match a.int(1)?.rem_euclid(4) {
+            0 => t.fresh_copy(t.dtype())?,
+            1 => turned(flipped(t, &[to])?),
+            2 => flipped(t, dims)?,
+            _ => turned(flipped(t, &[from])?),
+        }])
+    },
+    vjp: Vjp::Many(|| {
+        let back = |cx: &Cx, g: &[&Tensor]| {
+            call1(Id::ROT90, &[g[0].into(), Value::Int(-cx.args.int(1)?), cx.args.get(2).clone()])
+        };
+        vec![X::verb("rot90", back, &[X::Grad(0)])]
+    }),
+    node: "Rot90Backward0",
+};
+
 /// A row-major copy moved around by `shift` places along a dimension.
 fn rolled(t: &Tensor, shift: i64, dim: usize) -> Result<Tensor> {
     let n = t.shape()[dim] as i64;
@@ -87,6 +163,9 @@ pub(crate) const ROLL: Structured = Structured {
                 shifts.len(),
                 dims.len()
             );
+        }
+        if t.ndim() == 0 {
+            bail!(Index, "Dimension specified as {} but tensor has no dimensions", dims[0]);
         }
         let mut out = t.clone();
         for (&s, &d) in shifts.iter().zip(dims) {

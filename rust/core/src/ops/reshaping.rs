@@ -1,60 +1,16 @@
-//! More ways to see the same elements: diagonals, moved dimensions, the shape of another tensor.
+//! More ways to see the same elements: moved dimensions, another tensor's shape, another dtype.
 
-use crate::formula::{Vjp, X};
-use crate::op::{Cx, Forms, Outputs, Structured, call1};
+use crate::formula::Vjp;
+use crate::op::{Forms, Outputs, Structured, call1};
 use crate::ops::Id;
-use crate::ops::strided::embed;
 use crate::shape::{Layout, infer_shape, show, wrap_dim};
 use crate::value::Args;
-use crate::{Result, Tensor, Value, bail};
+use crate::{DType, Result, Tensor, Value, bail};
 use smallvec::{SmallVec, smallvec};
 
 fn sizes(shape: &[usize]) -> Value {
     Value::Ints(shape.iter().map(|&n| n as i64).collect())
 }
-
-fn diagonal_layout(l: &Layout, a: &Args) -> Result<Layout> {
-    let (offset, n) = (a.int(1)?, l.ndim());
-    let (d1, d2) = (wrap_dim(a.int(2)?, n)?, wrap_dim(a.int(3)?, n)?);
-    if d1 == d2 {
-        bail!(Runtime, "diagonal dimensions cannot be identical {}, {}", a.int(2)?, a.int(3)?);
-    }
-    let (rows, columns) = (l.shape[d1] as i64, l.shape[d2] as i64);
-    let (down, right) = ((-offset).max(0), offset.max(0));
-    let len = (rows - down).min(columns - right).max(0);
-    let (mut shape, mut strides) = (l.shape.clone(), l.strides.clone());
-    let step = strides[d1] + strides[d2];
-    let mut start = l.offset;
-    if len > 0 {
-        start += down as isize * strides[d1] + right as isize * strides[d2];
-    }
-    for d in [d1.max(d2), d1.min(d2)] {
-        shape.remove(d);
-        strides.remove(d);
-    }
-    shape.push(len as usize);
-    strides.push(step);
-    Ok(Layout::new(shape, strides, start))
-}
-
-pub(crate) const DIAGONAL: Structured = Structured {
-    schema: "diagonal(Tensor self, int offset=0, int dim1=0, int dim2=1) -> Tensor",
-    aliases: &[],
-    doc: "A view of the diagonal of two dimensions, as the last dimension.\n\n>>> torch.tensor([[1, 2], [3, 4]]).diagonal()\ntensor([1, 4])",
-    forms: Forms::BOTH,
-    forward: |a| {
-        let t = a.tensor(0)?;
-        Ok(smallvec![t.view_as_layout(diagonal_layout(t.layout(), &a)?)])
-    },
-    vjp: Vjp::Many(|| {
-        let back = |cx: &Cx, g: &[&Tensor]| {
-            let whole = Layout::contiguous(&cx.input(0).shape);
-            embed(g[0], &whole.shape, &diagonal_layout(&whole, &cx.args)?)
-        };
-        vec![X::verb("diagonal_backward", back, &[X::Grad(0)])]
-    }),
-    node: "DiagonalBackward0",
-};
 
 /// The permutation that brings the dimensions `source` to the places `destination`.
 fn moved(t: &Tensor, source: &[i64], destination: &[i64]) -> Result<Tensor> {
@@ -189,6 +145,88 @@ pub(crate) const RAVEL: Structured = Structured {
     forward: |a| {
         let t = a.tensor(0)?.contiguous()?;
         Ok(smallvec![call1(Id::VIEW, &[t.into(), sizes(&[a.tensor(0)?.numel()])])?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const BROADCAST_TO: Structured = Structured {
+    schema: "broadcast_to(Tensor self, int[] size) -> Tensor",
+    aliases: &[],
+    doc: "A view expanded to a shape.\n\n>>> torch.broadcast_to(torch.arange(2), (2, 2))\ntensor([[0, 1],\n        [0, 1]])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let size = a.get(1).clone();
+        Ok(smallvec![call1(Id::EXPAND, &[a.tensor(0)?.into(), size, false.into()])?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+pub(crate) const ADJOINT: Structured = Structured {
+    schema: "adjoint(Tensor self) -> Tensor",
+    aliases: &[],
+    doc: "The last two dimensions exchanged (and conjugated, where there is something to conjugate).\n\n>>> torch.adjoint(torch.ones(2, 3)).shape\ntorch.Size([3, 2])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let t = a.tensor(0)?;
+        Ok(smallvec![match t.ndim() {
+            0 => t.clone(),
+            1 => bail!(
+                Runtime,
+                "tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor."
+            ),
+            _ => t.transpose(-2, -1)?,
+        }])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+/// The layout of the same bytes as elements of another size.
+fn retyped(l: &Layout, from: DType, to: DType) -> Result<Layout> {
+    let (old, new) = (from.size() as isize, to.size() as isize);
+    if old == new {
+        return Ok(l.clone());
+    }
+    let as_ =
+        format!("to view {} as {} (different element sizes)", from.scalar_name(), to.scalar_name());
+    let Some(last) = l.ndim().checked_sub(1) else {
+        bail!(Runtime, "self.dim() cannot be 0 {as_}");
+    };
+    let ratio = old.max(new) / old.min(new);
+    let divisible = |name: &str, v: isize| match v % ratio {
+        0 => Ok(()),
+        _ => bail!(Runtime, "self.{name} must be divisible by {ratio} {as_}, but got {v}"),
+    };
+    if new > old {
+        divisible("size(-1)", l.shape[last] as isize)?;
+        divisible("storage_offset()", l.offset)?;
+    }
+    if l.strides[last] != 1 {
+        bail!(Runtime, "self.stride(-1) must be 1 {as_}, but got {}", l.strides[last]);
+    }
+    let mut out = l.clone();
+    for d in 0..last {
+        if new > old {
+            divisible(&format!("stride({d})"), l.strides[d])?;
+        }
+        out.strides[d] = l.strides[d] * old / new;
+    }
+    out.shape[last] = l.shape[last] * old as usize / new as usize;
+    Ok(Layout::new(out.shape, out.strides, l.offset * old / new))
+}
+
+pub(crate) const VIEW_DTYPE: Structured = Structured {
+    schema: "view.dtype(Tensor self, ScalarType dtype) -> Tensor",
+    aliases: &[],
+    doc: "The same memory read as another dtype; gradients do not flow through it.\n\n>>> torch.tensor([1.0]).view(torch.int32)\ntensor([1065353216], dtype=torch.int32)",
+    forms: Forms::METHOD,
+    forward: |a| {
+        let (t, dtype) = (a.tensor(0)?, a.dtype(1)?);
+        let layout = retyped(t.layout(), t.dtype(), dtype)?;
+        t.ptr()?;
+        Ok(smallvec![Tensor::from_parts(t.storage().clone(), layout, dtype)])
     },
     vjp: Vjp::Composed,
     node: "",

@@ -6,6 +6,7 @@ use crate::ops::strided::embed;
 use crate::ops::{Id, join};
 use crate::shape::{Layout, show, wrap_dim};
 use crate::value::Args;
+use crate::views::Creation;
 use crate::{Result, Tensor, Value, bail};
 use smallvec::smallvec;
 
@@ -139,6 +140,24 @@ pub(crate) const NARROW: Structured = Structured {
     node: "",
 };
 
+pub(crate) const NARROW_TENSOR: Structured = Structured {
+    schema: "narrow.Tensor(Tensor self, int dim, Tensor start, int length) -> Tensor",
+    aliases: &[],
+    doc: "As above, the start in a tensor.",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let start = a.tensor(2)?;
+        if start.ndim() != 0 || !start.dtype().is_int() {
+            bail!(Runtime, "start must be an 0-dim integral Tensor.");
+        }
+        let start = Value::Int(start.item()?.to_i64());
+        let (dim, length) = (a.get(1).clone(), a.get(3).clone());
+        Ok(smallvec![call1(Id::NARROW, &[a.tensor(0)?.into(), dim, start, length])?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
 pub(crate) const UNBIND: Structured = Structured {
     schema: "unbind(Tensor self, int dim=0) -> Tensor[]",
     aliases: &[],
@@ -148,7 +167,7 @@ pub(crate) const UNBIND: Structured = Structured {
         let t = a.tensor(0)?;
         let dim = wrap_dim(a.int(1)?, t.ndim())?;
         if t.ndim() == 0 {
-            bail!(Runtime, "Dimension specified as {dim} but tensor has no dimensions");
+            bail!(Index, "Dimension specified as {dim} but tensor has no dimensions");
         }
         let part = |i| Ok(t.view_as_layout(select_layout(t.layout(), dim as i64, i as i64)?));
         multi((0..t.shape()[dim]).map(part).collect())
@@ -163,7 +182,7 @@ pub(crate) const UNBIND: Structured = Structured {
 /// Marks views that were made together: PyTorch forbids in-place writes to them.
 fn multi(views: Result<Outputs>) -> Result<Outputs> {
     let views = views?;
-    views.iter().for_each(Tensor::set_multi_view);
+    views.iter().for_each(|v| v.set_creation(Creation::Multi));
     Ok(views)
 }
 

@@ -1,7 +1,11 @@
 //! Parts of a tensor by size, stride and offset, and their gradients.
+//!
+//! The operations behind the gradients speak of a *frame*: memory that holds a tensor laid out like
+//! the base, and the part. Offsets of parts count from the base's first element; a part may reach
+//! outside the base, where there is zero to read and what is written is dropped.
 
 use crate::formula::{Vjp, X};
-use crate::op::{Cx, Forms, Structured, call1};
+use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
 use crate::shape::{Layout, Shape, Strides, contiguous_strides};
 use crate::value::Args;
@@ -20,27 +24,86 @@ fn layout_arg(a: &Args, at: usize) -> Result<Layout> {
     if sizes.len() != strides.len() {
         bail!(Runtime, "mismatch in length of strides and shape");
     }
-    if let Some(&s) = sizes.iter().find(|&&s| s < 0) {
-        bail!(Runtime, "Storage size calculation overflowed with sizes=[{s}]");
+    if sizes.iter().any(|&s| s < 0) {
+        let (sizes, strides) = (crate::shape::show(sizes), crate::shape::show(strides));
+        bail!(
+            Runtime,
+            "Storage size calculation overflowed with sizes={sizes} and strides={strides}"
+        );
     }
     let shape: Shape = sizes.iter().map(|&s| s as usize).collect();
     let strides: Strides = strides.iter().map(|&s| s as isize).collect();
     Ok(Layout::new(shape, strides, a.opt_int(at + 2)?.unwrap_or(0) as isize))
 }
 
-fn check_inside(l: &Layout, elements: usize) -> Result<()> {
-    if let Some((lo, hi)) = l.extent()
-        && (lo < 0 || hi as usize >= elements)
+fn check_inside(l: &Layout, t: &Tensor) -> Result<()> {
+    let (item, bytes) = (t.dtype().size(), t.storage().bytes());
+    if l.offset < 0 {
+        bail!(Runtime, "Tensor: invalid storage offset {}", l.offset);
+    }
+    if let Some((_, last)) = l.extent()
+        && (last as usize + 1) * item > bytes
     {
         bail!(
             Runtime,
-            "setStorage: sizes {}, strides {}, storage offset {} are out of bounds for storage of {elements} elements",
+            "setStorage: sizes {}, strides {}, storage offset {}, and itemsize {item} requiring a storage size of {} are out of bounds for storage of size {bytes}",
             crate::shape::show(&l.shape),
             crate::shape::show(&l.strides),
-            l.offset
+            l.offset,
+            (last as usize + 1) * item
         );
     }
     Ok(())
+}
+
+/// Memory for a base and a part of it.
+struct Frame {
+    base: Layout,
+    part: Layout,
+    elements: usize,
+}
+
+impl Frame {
+    fn new(shape: &[usize], strides: &[i64], part: Layout) -> Frame {
+        let strides: Strides = strides.iter().map(|&s| s as isize).collect();
+        let base = Layout::new(Shape::from_slice(shape), strides, 0);
+        let ends: SmallVec<[(isize, isize); 2]> =
+            [base.extent(), part.extent()].into_iter().flatten().collect();
+        let low = ends.iter().map(|e| e.0).min().unwrap_or(0);
+        let high = ends.iter().map(|e| e.1).max().unwrap_or(-1);
+        let offset = part.offset - low;
+        Frame {
+            base: base.at(-low),
+            part: part.at(offset),
+            elements: (high - low + 1).max(0) as usize,
+        }
+    }
+
+    /// The frame's memory, zero wherever the base does not reach.
+    fn memory(&self, dtype: DType) -> Result<Tensor> {
+        if self.base.dense() && self.base.numel == self.elements {
+            Tensor::empty(&[self.elements], dtype)
+        } else {
+            Tensor::zeros(&[self.elements], dtype)
+        }
+    }
+
+    /// A tensor laid out like the base, with the values of `t`.
+    fn filled(&self, t: &Tensor) -> Result<Tensor> {
+        let base = self.memory(t.dtype())?.alias(self.base.clone());
+        pointwise::copy(t, &base)?;
+        Ok(base)
+    }
+}
+
+/// A part as the arguments of [`VIEW_PART`].
+pub(crate) fn part_args(base: &Layout, part: &Layout) -> Vec<Value> {
+    let [size, stride, offset] = layout_values(&part.clone().at(part.offset - base.offset));
+    vec![Value::None, size, stride, offset, strides_of(base)]
+}
+
+fn strides_of(l: &Layout) -> Value {
+    Value::Ints(l.strides.iter().map(|&s| s as i64).collect())
 }
 
 pub(crate) const AS_STRIDED: Structured = Structured {
@@ -50,91 +113,178 @@ pub(crate) const AS_STRIDED: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| {
         let t = a.tensor(0)?;
-        let mut l = layout_arg(&a, 1)?;
-        if a.opt_int(3)?.is_none() {
-            l.offset = t.layout().offset;
-        }
-        check_inside(&l, t.storage().bytes() / t.dtype().size())?;
-        Ok(smallvec![t.view_as_layout(l)])
+        let l = storage_part(&a, t, 1)?;
+        let mut args = part_args(t.layout(), &l);
+        args[0] = t.into();
+        Ok(smallvec![call1(Id::VIEW_PART, &args)?])
     },
-    vjp: Vjp::Many(|| {
-        let back =
-            |cx: &Cx, g: &[&Tensor]| embed(g[0], &cx.input(0).shape, &layout_arg(&cx.args, 1)?);
-        vec![X::verb("as_strided_backward", back, &[X::Grad(0)])]
-    }),
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+/// The layout that arguments `at` and following describe within the storage of `t`.
+fn storage_part(a: &Args, t: &Tensor, at: usize) -> Result<Layout> {
+    let mut l = layout_arg(a, at)?;
+    if a.opt_int(at + 2)?.is_none() {
+        l.offset = t.layout().offset;
+    }
+    if l.strides.iter().any(|&s| s < 0) {
+        let strides = crate::shape::show(&l.strides);
+        bail!(
+            Runtime,
+            "as_strided: Negative strides are not supported at the moment, got strides: {strides}"
+        );
+    }
+    check_inside(&l, t)?;
+    Ok(l)
+}
+
+pub(crate) const AS_STRIDED_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "AsStridedBackward1", ..AS_STRIDED };
+
+pub(crate) const VIEW_PART: Structured = Structured {
+    schema: "_as_strided(Tensor self, int[] size, int[] stride, int offset, int[] base) -> Tensor",
+    aliases: &[],
+    doc: "A view of a part of `self`, whose strides are `base`.",
+    forms: Forms::HIDDEN,
+    forward: |a| {
+        let t = a.tensor(0)?;
+        let l = layout_arg(&a, 1)?;
+        let offset = l.offset + t.layout().offset;
+        Ok(smallvec![t.view_as_layout(l.at(offset))])
+    },
+    vjp: PART_BACK,
     node: "AsStridedBackward0",
 };
 
+/// The gradient of a part, of a call with the arguments of [`VIEW_PART`].
+pub(crate) const PART_BACK: Vjp = Vjp::Many(|| {
+    let back = |cx: &Cx, g: &[&Tensor]| {
+        let base = cx.args.get(4).clone();
+        embed_in(g[0], &cx.input(0).shape, base, &layout_arg(&cx.args, 1)?)
+    };
+    vec![X::verb("as_strided_backward", back, &[X::Grad(0)])]
+});
+
 pub(crate) const EMBED: Structured = Structured {
-    schema: "_embed(Tensor self, int[] shape, int[] size, int[] stride, int offset) -> Tensor",
+    schema: "_embed(Tensor self, int[] shape, int[] base, int[] size, int[] stride, int offset) -> Tensor",
     aliases: &[],
-    doc: "Row-major zeros of `shape` with `self` added at the given part.",
+    doc: "Zeros of `shape` and strides `base`, `self` added at a part.",
     forms: Forms::HIDDEN,
     forward: |a| {
-        let (t, l) = (a.tensor(0)?, layout_arg(&a, 2)?);
+        let (t, l) = (a.tensor(0)?, layout_arg(&a, 3)?);
         let shape: Shape = a.ints(1)?.iter().map(|&s| s as usize).collect();
-        let out = Tensor::zeros(&shape, t.dtype())?;
-        check_inside(&l, out.numel())?;
-        if overlaps(&l) {
-            add_overlapping(t, &out, &l)?;
-        } else {
-            pointwise::copy(t, &out.alias(l))?;
+        if matches!(t.dtype(), DType::F16 | DType::BF16) && overlaps(&l) {
+            // Sums are kept in more bits.
+            let wide = embed_in(&t.to(DType::F32)?, &shape, a.get(2).clone(), &l)?;
+            return Ok(smallvec![wide.to(t.dtype())?]);
         }
-        Ok(smallvec![out])
+        let frame = Frame::new(&shape, a.ints(2)?, l);
+        let memory = Tensor::zeros(&[frame.elements], t.dtype())?;
+        if overlaps(&frame.part) {
+            add_overlapping(t, &memory, &frame.part)?;
+        } else {
+            pointwise::copy(t, &memory.alias(frame.part))?;
+        }
+        Ok(smallvec![memory.alias(frame.base)])
     },
     vjp: Vjp::Many(|| {
-        let back = |cx: &Cx, g: &[&Tensor]| part(g[0], &layout_arg(&cx.args, 2)?);
+        let back = |cx: &Cx, g: &[&Tensor]| {
+            part_in(g[0], cx.args.get(2).clone(), &layout_arg(&cx.args, 3)?)
+        };
         vec![X::verb("part", back, &[X::Grad(0)])]
     }),
-    node: "AsStridedBackward0",
+    node: "AsStridedBackward0_backward",
 };
 
 pub(crate) const PART: Structured = Structured {
-    schema: "_part(Tensor self, int[] size, int[] stride, int offset) -> Tensor",
+    schema: "_part(Tensor self, int[] base, int[] size, int[] stride, int offset) -> Tensor",
     aliases: &[],
-    doc: "A copy of a part of a tensor, described as if the tensor were row-major.",
+    doc: "A copy of a part of `self`, as if its strides were `base`.",
     forms: Forms::HIDDEN,
     forward: |a| {
-        let (t, l) = (a.tensor(0)?, layout_arg(&a, 1)?);
-        let whole = t.contiguous()?;
-        check_inside(&l, whole.numel())?;
-        let from = whole.alias(Layout { offset: l.offset + whole.layout().offset, ..l });
-        let out = Tensor::empty(from.shape(), t.dtype())?;
-        pointwise::copy(&from, &out)?;
+        let (t, l) = (a.tensor(0)?, layout_arg(&a, 2)?);
+        let frame = Frame::new(t.shape(), a.ints(1)?, l);
+        let out = Tensor::empty(&frame.part.shape, t.dtype())?;
+        pointwise::copy(&frame.filled(t)?.alias(frame.part), &out)?;
         Ok(smallvec![out])
     },
     vjp: Vjp::Many(|| {
-        let back =
-            |cx: &Cx, g: &[&Tensor]| embed(g[0], &cx.input(0).shape, &layout_arg(&cx.args, 1)?);
+        let back = |cx: &Cx, g: &[&Tensor]| {
+            let base = cx.args.get(1).clone();
+            embed_in(g[0], &cx.input(0).shape, base, &layout_arg(&cx.args, 2)?)
+        };
         vec![X::verb("embed", back, &[X::Grad(0)])]
     }),
     node: "AsStridedBackward0",
 };
 
 pub(crate) const WITH_PART: Structured = Structured {
-    schema: "_with_part(Tensor self, Tensor src, int[] size, int[] stride, int offset) -> Tensor",
-    aliases: &["as_strided_scatter"],
-    doc: "A row-major copy of `self` with a part replaced by `src`.",
+    schema: "_with_part(Tensor self, Tensor src, int[] base, int[] size, int[] stride, int offset) -> Tensor",
+    aliases: &[],
+    doc: "A copy of `self` with strides `base`, a part replaced by `src`.",
     forms: Forms::HIDDEN,
     forward: |a| {
-        let (t, src, l) = (a.tensor(0)?, a.tensor(1)?, layout_arg(&a, 2)?);
-        let out = Tensor::empty(t.shape(), t.dtype())?;
-        pointwise::copy(t, &out)?;
-        check_inside(&l, out.numel())?;
-        pointwise::copy(src, &out.alias(l))?;
+        let (t, src, l) = (a.tensor(0)?, a.tensor(1)?, layout_arg(&a, 3)?);
+        let frame = Frame::new(t.shape(), a.ints(2)?, l);
+        let out = frame.filled(t)?;
+        pointwise::copy(src, &out.alias(frame.part))?;
         Ok(smallvec![out])
     },
     vjp: Vjp::Many(|| {
         let rest = |cx: &Cx, g: &[&Tensor]| {
-            let l = layout_arg(&cx.args, 2)?;
+            let l = layout_arg(&cx.args, 3)?;
             let zero = Tensor::zeros(&l.shape, g[0].dtype())?;
-            with_part_rows(g[0], &zero, &l)
+            with_part_in(g[0], &zero, cx.args.get(2).clone(), &l)
         };
-        let src = |cx: &Cx, g: &[&Tensor]| part(g[0], &layout_arg(&cx.args, 2)?);
+        let src = |cx: &Cx, g: &[&Tensor]| {
+            part_in(g[0], cx.args.get(2).clone(), &layout_arg(&cx.args, 3)?)
+        };
         vec![X::verb("rest", rest, &[X::Grad(0)]), X::verb("part", src, &[X::Grad(0)])]
     }),
     node: "AsStridedScatterBackward0",
 };
+
+pub(crate) const AS_STRIDED_SCATTER: Structured = Structured {
+    schema: "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor",
+    aliases: &[],
+    doc: "A copy with a part, as `as_strided` selects it, replaced by `src`.\n\n>>> torch.as_strided_scatter(torch.zeros(4), torch.ones(2), (2,), (3,))\ntensor([1., 0., 0., 1.])",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let (t, src) = (a.tensor(0)?, a.tensor(1)?);
+        let l = storage_part(&a, t, 2)?;
+        check_source(src, &l)?;
+        Ok(smallvec![with_part(t, src, t.layout(), &l)?])
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+/// Argument 0 with argument 1 in place of a part, in the memory order of argument 0.
+pub(crate) fn replaced(a: &Args, part: impl Fn(&Layout) -> Result<Layout>) -> Result<Outputs> {
+    let (t, src) = (a.tensor(0)?, a.tensor(1)?);
+    check_source(src, &part(t.layout())?)?;
+    let out = match t.layout().dense() {
+        true => Tensor::empty_strided(t.shape().into(), t.strides().into(), t.dtype())?,
+        false => Tensor::empty(t.shape(), t.dtype())?,
+    };
+    pointwise::copy(t, &out)?;
+    pointwise::copy(src, &out.alias(part(out.layout())?))?;
+    Ok(smallvec![out])
+}
+
+/// Refuses a source that is not as large as the part it is to replace.
+fn check_source(src: &Tensor, part: &Layout) -> Result<()> {
+    if src.shape() != part.shape.as_slice() {
+        bail!(
+            Runtime,
+            "expected src to have a size equal to the slice of self. src size = {}, slice size = {}",
+            crate::shape::show(src.shape()),
+            crate::shape::show(&part.shape)
+        );
+    }
+    Ok(())
+}
 
 /// True if two indices may meet at one element.
 fn overlaps(l: &Layout) -> bool {
@@ -181,54 +331,33 @@ fn add_overlapping(t: &Tensor, out: &Tensor, l: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Zeros of `shape` with `g` at the part `l` (recorded if recording is on).
+/// Zeros of `shape` with `g` at the part `l` of the row-major whole (recorded if recording is on).
 pub(crate) fn embed(g: &Tensor, shape: &[usize], l: &Layout) -> Result<Tensor> {
+    embed_in(g, shape, strides_of(&Layout::contiguous(shape)), l)
+}
+
+fn embed_in(g: &Tensor, shape: &[usize], base: Value, l: &Layout) -> Result<Tensor> {
     let [size, stride, offset] = layout_values(l);
     let shape = Value::Ints(shape.iter().map(|&s| s as i64).collect());
-    call1(Id::EMBED, &[g.into(), shape, size, stride, offset])
+    call1(Id::EMBED, &[g.into(), shape, base, size, stride, offset])
 }
 
-fn part(g: &Tensor, l: &Layout) -> Result<Tensor> {
+fn part_in(g: &Tensor, base: Value, l: &Layout) -> Result<Tensor> {
     let [size, stride, offset] = layout_values(l);
-    call1(Id::PART, &[g.into(), size, stride, offset])
+    call1(Id::PART, &[g.into(), base, size, stride, offset])
 }
 
-fn with_part_rows(g: &Tensor, src: &Tensor, l: &Layout) -> Result<Tensor> {
+fn with_part_in(g: &Tensor, src: &Tensor, base: Value, l: &Layout) -> Result<Tensor> {
     let [size, stride, offset] = layout_values(l);
-    call1(Id::WITH_PART, &[g.into(), src.into(), size, stride, offset])
-}
-
-/// The view's layout as it would be if the base were row-major; the base must be dense.
-fn in_rows(base: &Layout, view: &Layout) -> Result<Layout> {
-    let strides = contiguous_strides(&base.shape);
-    let map = |mut at: isize| -> isize {
-        // Each element offset of a dense layout is a mixed-radix number in its strides.
-        let mut order: SmallVec<[usize; 4]> =
-            (0..base.ndim()).filter(|&d| base.shape[d] > 1).collect();
-        order.sort_unstable_by_key(|&d| -base.strides[d]);
-        let mut out = 0;
-        for d in order {
-            out += at / base.strides[d] * strides[d];
-            at %= base.strides[d];
-        }
-        out
-    };
-    if base.contiguous {
-        return Ok(view.clone().at(view.offset - base.offset));
-    }
-    if !base.dense() {
-        bail!(NotImplemented, "in-place write to a view of a tensor that is not dense");
-    }
-    let steps = view.strides.iter().zip(&view.shape).map(|(&s, &n)| if n > 1 { map(s) } else { 0 });
-    Ok(Layout::new(view.shape.clone(), steps.collect(), map(view.offset - base.offset)))
+    call1(Id::WITH_PART, &[g.into(), src.into(), base, size, stride, offset])
 }
 
 /// The part of the base's gradient that belongs to a view.
 pub(crate) fn part_of(g: &Tensor, base: &Layout, view: &Layout) -> Result<Tensor> {
-    part(g, &in_rows(base, view)?)
+    part_in(g, strides_of(base), &view.clone().at(view.offset - base.offset))
 }
 
 /// The base's gradient with the view's part replaced.
 pub(crate) fn with_part(g: &Tensor, src: &Tensor, base: &Layout, view: &Layout) -> Result<Tensor> {
-    with_part_rows(g, src, &in_rows(base, view)?)
+    with_part_in(g, src, strides_of(base), &view.clone().at(view.offset - base.offset))
 }

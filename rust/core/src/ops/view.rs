@@ -3,9 +3,9 @@
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Outputs, Structured, call1};
 use crate::ops::Id;
+use crate::ops::strided::PART_BACK;
 use crate::shape::{
-    Layout, Shape, Strides, broadcast_strides, expandable, infer_shape, show, view_strides,
-    wrap_dim,
+    Layout, Shape, Strides, broadcast_strides, infer_shape, show, view_strides, wrap_dim,
 };
 use crate::{Result, Tensor, Value, bail, pointwise};
 use smallvec::smallvec;
@@ -70,7 +70,7 @@ pub(crate) const RESHAPE: Structured = Structured {
             return Ok(smallvec![call1(Id::VIEW, &[t.into(), ints(&shape)])?]);
         }
         let copy = call1(Id::CLONE_ROWS, &[t.into()])?;
-        Ok(smallvec![call1(Id::VIEW, &[copy.into(), ints(&shape)])?])
+        Ok(smallvec![call1(Id::UNSAFE_VIEW, &[copy.into(), ints(&shape)])?])
     },
     vjp: Vjp::Composed,
     node: "",
@@ -98,6 +98,9 @@ pub(crate) const TRANSPOSE: Structured = Structured {
     node: "TransposeBackward0",
 };
 
+pub(crate) const TRANSPOSE_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "TransposeBackward1", ..TRANSPOSE };
+
 pub(crate) const T: Structured = Structured {
     schema: "t(Tensor self) -> Tensor",
     aliases: &[],
@@ -116,6 +119,9 @@ pub(crate) const T: Structured = Structured {
     vjp: Vjp::Many(|| vec![X::verb("t", |_, g| g[0].t(), &[X::Grad(0)])]),
     node: "TBackward0",
 };
+
+pub(crate) const T_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "TBackward1", ..T };
 
 pub(crate) const PERMUTE: Structured = Structured {
     schema: "permute(Tensor self, int[] dims) -> Tensor",
@@ -186,7 +192,7 @@ fn expand_shape(t: &Tensor, sizes: &[i64]) -> Result<Shape> {
         bail!(
             Runtime,
             "expand({}{{{}}}, size={}): the number of sizes provided ({n}) must be greater or equal to the number of dimensions in the tensor ({have})",
-            "torch.Tensor",
+            t.dtype().tensor_name(),
             show(t.shape()),
             show(sizes)
         );
@@ -233,6 +239,9 @@ pub(crate) const SQUEEZE: Structured = Structured {
     node: "SqueezeBackward0",
 };
 
+pub(crate) const SQUEEZE_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "SqueezeBackward3", ..SQUEEZE };
+
 pub(crate) const SQUEEZE_DIM: Structured = Structured {
     schema: "squeeze.dim(Tensor self, int dim) -> Tensor",
     aliases: &[],
@@ -246,6 +255,9 @@ pub(crate) const SQUEEZE_DIM: Structured = Structured {
     vjp: RESHAPE_BACK,
     node: "SqueezeBackward1",
 };
+
+pub(crate) const SQUEEZE_DIM_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "SqueezeBackward4", ..SQUEEZE_DIM };
 
 pub(crate) const SQUEEZE_DIMS: Structured = Structured {
     schema: "squeeze.dims(Tensor self, int[] dim) -> Tensor",
@@ -261,6 +273,9 @@ pub(crate) const SQUEEZE_DIMS: Structured = Structured {
     vjp: RESHAPE_BACK,
     node: "SqueezeBackward2",
 };
+
+pub(crate) const SQUEEZE_DIMS_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "SqueezeBackward5", ..SQUEEZE_DIMS };
 
 pub(crate) const UNSQUEEZE: Structured = Structured {
     schema: "unsqueeze(Tensor self, int dim) -> Tensor",
@@ -279,6 +294,9 @@ pub(crate) const UNSQUEEZE: Structured = Structured {
     vjp: RESHAPE_BACK,
     node: "UnsqueezeBackward0",
 };
+
+pub(crate) const UNSQUEEZE_IN_PLACE: Structured =
+    Structured { forms: Forms::LAYOUT, vjp: PART_BACK, node: "UnsqueezeBackward1", ..UNSQUEEZE };
 
 pub(crate) const FLATTEN: Structured = Structured {
     schema: "flatten(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor",
@@ -411,7 +429,6 @@ impl Tensor {
         if self.shape() == shape {
             return Ok(self.clone());
         }
-        debug_assert!(expandable(self.shape(), shape));
         call1(Id::EXPAND, &[self.into(), ints(shape), false.into()])
     }
 

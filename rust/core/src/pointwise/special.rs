@@ -1,8 +1,8 @@
 //! What PyTorch does differently for some operations, depending on the numbers they are given.
 
 use super::Operand;
-use crate::op::{Id, Pointwise};
-use crate::{DType, Result, Scalar, bail, ops};
+use crate::op::{Id, Pointwise, Rule};
+use crate::{DType, Result, Scalar, Tensor, bail, ops};
 use smallvec::{SmallVec, smallvec};
 
 /// Integer division, which must not meet a zero.
@@ -20,8 +20,33 @@ pub(super) fn divides(id: Id) -> bool {
     .contains(&id)
 }
 
+/// PyTorch's refusals of operands by their dtypes, and of numbers that a tensor cannot hold.
+#[inline]
+pub(super) fn check_operands(id: Id, p: &Pointwise, args: &[Operand]) -> Result<()> {
+    match (p.dtype, args) {
+        (Rule::PromoteNoBool | Rule::Alpha, _) => check_bool(id, p, args),
+        (Rule::Mask, [Operand::Tensor(mask), ..]) if id == Id::WHERE => check_condition(mask),
+        (Rule::First, [Operand::Tensor(t), Operand::Number(n)]) if id == Id::FILL_IN_PLACE => {
+            n.fitted(t.dtype()).map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// PyTorch's refusal of conditions that are neither bool nor, as long ago, uint8.
+fn check_condition(mask: &Tensor) -> Result<()> {
+    if !matches!(mask.dtype(), DType::Bool | DType::U8) {
+        bail!(
+            Runtime,
+            "where expected condition to be a boolean tensor, but got a tensor with dtype {}",
+            mask.dtype().scalar_name()
+        );
+    }
+    Ok(())
+}
+
 /// PyTorch's refusals of bool arguments by operations that have no kernel for bool.
-pub(super) fn check_bool(id: Id, p: &Pointwise, args: &[Operand]) -> Result<()> {
+fn check_bool(id: Id, p: &Pointwise, args: &[Operand]) -> Result<()> {
     if p.forward.get(DType::Bool).is_some() {
         return Ok(());
     }

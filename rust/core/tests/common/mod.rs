@@ -53,7 +53,7 @@ pub fn message(r: Result<Tensor, Error>) -> String {
 
 /// The name of the node that made `t`.
 pub fn node(t: &Tensor) -> String {
-    t.grad_node().map_or("None".into(), |n| n.name())
+    t.grad_node().unwrap().map_or("None".into(), |n| n.name())
 }
 
 fn weighted_sum(y: &Tensor) -> Tensor {

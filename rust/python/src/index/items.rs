@@ -67,7 +67,19 @@ fn slice(o: Obj) -> Result<Item, Raised> {
     unsafe {
         let s = o.cast::<ffi::PySliceObject>();
         let part = |p: Obj| -> Result<Option<i64>, Raised> {
-            if p == ffi::Py_None() { Ok(None) } else { int_of(p).map(Some) }
+            if p == ffi::Py_None() {
+                return Ok(None);
+            }
+            if ffi::PyIndex_Check(p) == 0 {
+                let text = "slice indices must be integers or None or have an __index__ method";
+                return Err(err!(Type, "{text}").into());
+            }
+            // An int too large for 64 bits counts as the largest.
+            let v = ffi::PyNumber_AsSsize_t(p, std::ptr::null_mut());
+            if v == -1 && !ffi::PyErr_Occurred().is_null() {
+                return Err(Raised);
+            }
+            Ok(Some(v as i64))
         };
         let step = part((*s).step)?.unwrap_or(1);
         Ok(Item::Slice { start: part((*s).start)?, stop: part((*s).stop)?, step })

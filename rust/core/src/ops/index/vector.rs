@@ -4,7 +4,7 @@ use super::spot::{How, Spot, check_apart, out_of_bounds};
 use super::{at_least_1d, integers, written, written_rows};
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Structured, call1};
-use crate::ops::{Id, composed, index};
+use crate::ops::{Id, index};
 use crate::shape::{Shape, show, wrap_dim};
 use crate::value::Args;
 use crate::{DType, Result, Tensor, Value, bail, err, pointwise};
@@ -98,7 +98,7 @@ pub(crate) fn add(x: &Tensor, a: &Args) -> Result<()> {
     let source = match alpha.to_f64() == 1.0 {
         true => source.clone(),
         false => {
-            let alpha = composed::fitting(alpha, x.dtype())?;
+            let alpha = alpha.fitted(x.dtype())?;
             pointwise::call(Id::MUL, &[source.into(), alpha.into()])?.to(x.dtype())?
         }
     };

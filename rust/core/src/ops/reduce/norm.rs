@@ -7,7 +7,7 @@ use crate::ops::Id;
 use crate::pointwise::{self, Operand, binary};
 use crate::promote::{default_dtype, promote};
 use crate::value::Args;
-use crate::{Result, Scalar, Tensor, Value, bail};
+use crate::{DType, Result, Scalar, Tensor, Value, bail};
 use smallvec::smallvec;
 use wengert_kernels::reduce::Op;
 
@@ -126,6 +126,21 @@ fn norm_back(cx: &Cx, v: &[&Tensor]) -> Result<Tensor> {
     }
 }
 
+/// PyTorch's refusals of a dtype to compute a norm in.
+pub(super) fn check_dtype(name: &str, t: &Tensor, out: DType) -> Result<()> {
+    let (from, to) = (t.dtype().scalar_name(), out.scalar_name());
+    if !out.is_differentiable() {
+        bail!(Runtime, "linalg.{name}: dtype should be floating point or complex, but got {to}");
+    }
+    if promote(t.dtype(), out) != out {
+        bail!(
+            Runtime,
+            "linalg.{name}: the dtype of the input ({from}) should be convertible without narrowing to the specified dtype ({to})"
+        );
+    }
+    Ok(())
+}
+
 fn vector_norm(a: &Args) -> Result<Outputs> {
     let t = a.tensor(0)?;
     if !t.dtype().is_float() {
@@ -136,21 +151,7 @@ fn vector_norm(a: &Args) -> Result<Outputs> {
         );
     }
     let out = a.opt_dtype(4)?.unwrap_or(t.dtype());
-    if !out.is_differentiable() {
-        bail!(
-            Runtime,
-            "linalg.vector_norm: dtype should be floating point or complex, but got {}",
-            out.scalar_name()
-        );
-    }
-    if promote(t.dtype(), out) != out {
-        bail!(
-            Runtime,
-            "linalg.vector_norm: the dtype of the input ({}) should be convertible without narrowing to the specified dtype ({})",
-            t.dtype().scalar_name(),
-            out.scalar_name()
-        );
-    }
+    check_dtype("vector_norm", t, out)?;
     let (dims, p) = (dims_arg(a, 1, t.ndim())?, a.number(3)?.to_f64());
     check_some(t, p, a)?;
     let x = t.to(out)?.to(super::wide(out))?;
@@ -205,10 +206,14 @@ pub(crate) const NORM: Structured = Structured {
 
 pub(crate) const NORM_NAME: Structured = Structured {
     schema: "norm.name(Tensor self, str p='fro', int[1]? dim=None, bool keepdim=False, ScalarType? dtype=None) -> Tensor",
-    forward: |a| match a.str(1)? {
-        "fro" => of_order(&a, Scalar::Int(2), 2),
-        "nuc" => bail!(NotImplemented, "norm: the nuclear norm is not implemented"),
-        p => bail!(Runtime, "linalg.matrix_norm: Order {p} not supported."),
+    forward: |a| {
+        let (t, dims) = (a.tensor(0)?, a.opt_ints(2)?);
+        if a.str(1)? == "fro" && dims.is_none_or(|d| d.len() <= 2) {
+            return of_order(&a, Scalar::Int(2), 2);
+        }
+        let dims = dims.map_or_else(|| Value::Ints((0..t.ndim() as i64).collect()), Value::from);
+        let rest = |i: usize| a.get(i).clone();
+        Ok(smallvec![call1(Id::MATRIX_NORM_NAME, &[t.into(), rest(1), dims, rest(3), rest(4)])?])
     },
     ..NORM
 };
