@@ -40,8 +40,8 @@ const VECTOR_INDEX: &[Id] = &[
     Id::INDEX_REDUCE,
 ];
 
-/// Operations whose `dims` are no dimensions.
-const NO_DIMS: &[Id] = &[Id::TILE, Id::REPEAT];
+/// Operations whose `dims` are no dimensions, or dimensions of the result.
+const NO_DIMS: &[Id] = &[Id::TILE, Id::REPEAT, Id::DIAG_EMBED];
 
 /// A call batched at a level.
 struct Call<'a> {
