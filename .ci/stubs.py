@@ -155,7 +155,9 @@ def tensor_class(tensor, rows) -> list[str]:
     }
     out += [f"    def {name}{text}: ..." for name, text in fixed.items()]
     done = table | set(fixed) | {f"__{n}__" for n in [*operators, "eq", "ne"]}
-    for name, value in sorted(vars(tensor).items()):
+    # What is native belongs to the base class; for types it is all one.
+    members = {k: v for base in reversed(tensor.__mro__[:-1]) for k, v in vars(base).items()}
+    for name, value in sorted(members.items()):
         hidden = name.startswith("__") and name not in ("__array__", "__dlpack__")
         if name in done or hidden:
             continue

@@ -68,9 +68,9 @@ class no_grad(_Mode):
     False
     """
 
-    def __new__(cls, f=None):
+    def __new__(cls, f=None) -> "no_grad":
         mode = object.__new__(cls)
-        return mode(f) if f is not None else mode
+        return mode(f) if f is not None else mode  # pyright: ignore[reportReturnType]
 
     def __init__(self, f=None):
         self.before = True
@@ -91,9 +91,9 @@ class enable_grad(_Mode):
     True
     """
 
-    def __new__(cls, f=None):
+    def __new__(cls, f=None) -> "enable_grad":
         mode = object.__new__(cls)
-        return mode(f) if f is not None else mode
+        return mode(f) if f is not None else mode  # pyright: ignore[reportReturnType]
 
     def __init__(self, f=None):
         self.before = True
@@ -144,11 +144,11 @@ class inference_mode(_Mode):
     False
     """
 
-    def __new__(cls, mode=True):
+    def __new__(cls, mode=True) -> "inference_mode":
         self = object.__new__(cls)
         if callable(mode):
             self.mode = True
-            return self(mode)
+            return self(mode)  # pyright: ignore[reportReturnType]
         return self
 
     def __init__(self, mode=True):

@@ -6,7 +6,7 @@ use crate::op::{Cx, Forms, Outputs, Structured, call, call1};
 use crate::ops::Id;
 use crate::shape::{Shape, contiguous_strides};
 use crate::value::Args;
-use crate::{DType, Result, Tensor, Value, bail, pointwise};
+use crate::{DType, Result, Tensor, Value, bail, forward, pointwise};
 use smallvec::smallvec;
 use wengert_kernels::svd::{Fault, Vectors, svd};
 
@@ -182,8 +182,8 @@ pub(crate) const SVDVALS: Structured = Structured {
     forms: Forms::LINALG,
     forward: |a| {
         let t = a.tensor(0)?;
-        // The gradient needs the vectors.
-        let vectors = grad_enabled() && t.requires_grad();
+        // Derivatives need the vectors.
+        let vectors = forward::active() || (grad_enabled() && t.requires_grad());
         Ok(smallvec![parts(t, false, vectors, a.get(1))?.swap_remove(1)])
     },
     vjp: Vjp::Composed,
