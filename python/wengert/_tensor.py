@@ -364,7 +364,7 @@ def __array_wrap__(self, array, *context):
     return from_numpy(array) if getattr(array, "shape", ()) else _wengert.tensor(array)
 
 
-Tensor.__array_priority__ = 1000  # pyright: ignore[reportAttributeAccessIssue]
+Tensor.__array_priority__ = 1000  # type: ignore
 
 
 @_attach
@@ -539,8 +539,8 @@ def __dir__(self):
 
 
 # The names that division had in Python 2, which PyTorch has kept.
-Tensor.__div__ = Tensor.__truediv__  # pyright: ignore[reportAttributeAccessIssue]
-Tensor.__idiv__ = Tensor.__itruediv__  # pyright: ignore[reportAttributeAccessIssue]
+Tensor.__div__ = Tensor.__truediv__  # type: ignore
+Tensor.__idiv__ = Tensor.__itruediv__  # type: ignore
 
 
 @_attach

@@ -156,13 +156,13 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_un
     """One backward pass per entry of the gradients' first dimension, stacked."""
     grads = _grads_for(outputs, grad_outputs)
     for i, (g, t) in enumerate(zip(grads, outputs)):
-        if g is None or g.dim() == 0 or g.shape[1:] != t.shape:  # pyright: ignore[reportAttributeAccessIssue]
+        if g is None or g.dim() == 0 or g.shape[1:] != t.shape:  # type: ignore
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
                 f"as the batch dimension. Mismatch in grad_output[{i}]"
             )
     given = [g for g in grads if g is not None]
-    count = given[0].shape[0]  # pyright: ignore[reportAttributeAccessIssue]
+    count = given[0].shape[0]  # type: ignore
     rows = []
     for k in range(count):
         one = [g[k] for g in given]

@@ -153,7 +153,7 @@ def once_differentiable(fn):
         outputs = (outputs,) if single else outputs
         places = [i for i, t in enumerate(outputs) if t is not None]
         tensors = [outputs[i].detach().requires_grad_() for i in places]
-        refusal = Error.apply(  # pyright: ignore[reportAttributeAccessIssue]
+        refusal = Error.apply(  # type: ignore
             "trying to differentiate twice a function that was marked with @once_differentiable",
             *tensors,
         )

@@ -70,7 +70,7 @@ class no_grad(_Mode):
 
     def __new__(cls, f=None) -> "no_grad":
         mode = object.__new__(cls)
-        return mode(f) if f is not None else mode  # pyright: ignore[reportReturnType]
+        return mode(f) if f is not None else mode  # type: ignore
 
     def __init__(self, f=None):
         self.before = True
@@ -93,7 +93,7 @@ class enable_grad(_Mode):
 
     def __new__(cls, f=None) -> "enable_grad":
         mode = object.__new__(cls)
-        return mode(f) if f is not None else mode  # pyright: ignore[reportReturnType]
+        return mode(f) if f is not None else mode  # type: ignore
 
     def __init__(self, f=None):
         self.before = True
@@ -148,7 +148,7 @@ class inference_mode(_Mode):
         self = object.__new__(cls)
         if callable(mode):
             self.mode = True
-            return self(mode)  # pyright: ignore[reportReturnType]
+            return self(mode)  # type: ignore
         return self
 
     def __init__(self, mode=True):

@@ -304,7 +304,8 @@ def gradgradcheck(
     inputs = _tuple(inputs)
     if grad_outputs is None:
         outputs = _outputs(func(*inputs))
-        grad_outputs = tuple(_random_like(t, gen_non_contig_grad_outputs) for t in outputs)  # pyright: ignore[reportCallIssue]
+        like = _random_like
+        grad_outputs = tuple(like(t, gen_non_contig_grad_outputs) for t in outputs)  # type: ignore
     grad_outputs = _tuple(grad_outputs)
     n = len(inputs)
     needs = [_checked(t) for t in inputs + grad_outputs]

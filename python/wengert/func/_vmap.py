@@ -170,5 +170,6 @@ def _in_chunks(run, leaves, dims, size, chunk, out_dims):
         outputs, form = flatten(run(piece, dims, count))
         parts.append(outputs)
     places = _spread(out_dims, form) or list(out_dims)
-    joined = [_wengert.cat(list(column), d) for column, d in zip(zip(*parts), places)]  # pyright: ignore[reportArgumentType]
+    columns = zip(zip(*parts), places)
+    joined = [_wengert.cat(list(column), d) for column, d in columns]  # type: ignore
     return unflatten(joined, form)

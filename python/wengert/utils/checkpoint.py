@@ -114,7 +114,7 @@ def checkpoint(
             raise ValueError(
                 "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
             )
-        return CheckpointFunction.apply(function, preserve, *args)  # pyright: ignore[reportAttributeAccessIssue]
+        return CheckpointFunction.apply(function, preserve, *args)  # type: ignore
     if determinism_check not in _METADATA:
         raise ValueError(
             f"determinism_check should be one of {list(_METADATA)}, but got {determinism_check}"
@@ -212,7 +212,8 @@ class _Frame:
         self.tensors = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         mark = _wengert.empty(0).requires_grad_()
         with enable_grad():
-            self.inputs = _Inputs.apply(mark, *[args[i] for i in self.tensors]).grad_fn  # pyright: ignore[reportAttributeAccessIssue]
+            tensors = [args[i] for i in self.tensors]
+            self.inputs = _Inputs.apply(mark, *tensors).grad_fn  # type: ignore
         self.places = []
         self.fetched = set()
 
