@@ -53,6 +53,23 @@ fn hardware() -> Level {
     Level::Baseline
 }
 
+/// From how many bytes moved on a pass should write past the caches: later on AMD's processors,
+/// whose third-level cache keeps up with both cores (`docs/decisions/fusion.md`).
+pub(crate) fn stream_min() -> usize {
+    static BYTES: OnceLock<usize> = OnceLock::new();
+    *BYTES.get_or_init(|| if is_amd() { 48 << 20 } else { 16 << 20 })
+}
+
+fn is_amd() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let id = std::arch::x86_64::__cpuid(0);
+        [id.ebx, id.edx, id.ecx].map(u32::to_le_bytes).concat() == b"AuthenticAMD"
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// What differs between levels inside a kernel's source.
 pub trait Isa: Copy + Default + 'static {
     const LEVEL: Level;

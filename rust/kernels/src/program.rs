@@ -13,7 +13,7 @@
 
 use crate::pointwise::{Kernel, copy_strided, fill};
 use crate::reduce::{BlockSum, CHUNK, combine};
-use crate::{DType, threads};
+use crate::{DType, isa, threads};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -24,8 +24,6 @@ pub const BLOCK: usize = 256;
 pub const PARALLEL_MIN: usize = 1 << 15;
 /// Bytes of registers one block has; bounds [`Program::register_bytes`].
 pub const SCRATCH: usize = 64 << 10;
-/// Passes that read and write at least this many bytes write their outputs past the caches.
-const STREAM_MIN: usize = 16 << 20;
 /// Rows of at least this many elements are walked one by one rather than as one long sequence.
 const ROW_MIN: usize = 64;
 /// Elements of a row taken at a time where an operand lies across: as many cache lines of it stay
@@ -263,7 +261,7 @@ impl<'a> Job<'a> {
             shape,
             inputs: all.into_iter().collect(),
             outputs,
-            stream: bytes >= STREAM_MIN && !in_place,
+            stream: bytes >= isa::stream_min() && !in_place,
             in_place,
             order: Order::Linear,
         }
