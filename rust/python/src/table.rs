@@ -194,80 +194,65 @@ pub fn into_out(name: &str, o: Obj, mut result: Outputs, anywhere: bool) -> Resu
     Ok(o)
 }
 
-unsafe extern "C" fn function<const I: usize>(
-    _module: Obj,
-    args: *const Obj,
-    nargs: isize,
-    kwnames: Obj,
-) -> Obj {
-    // SAFETY: the arguments as the interpreter gave them.
-    slot(|| unsafe { general(&names().functions[I], null_mut(), args, nargs, kwnames) })
-}
-
-unsafe extern "C" fn nn_function<const I: usize>(
-    _module: Obj,
-    args: *const Obj,
-    nargs: isize,
-    kwnames: Obj,
-) -> Obj {
-    // SAFETY: the arguments as the interpreter gave them.
-    slot(|| unsafe { general(&names().nn[I], null_mut(), args, nargs, kwnames) })
-}
-
-unsafe extern "C" fn linalg_function<const I: usize>(
-    _module: Obj,
-    args: *const Obj,
-    nargs: isize,
-    kwnames: Obj,
-) -> Obj {
-    // SAFETY: the arguments as the interpreter gave them.
-    slot(|| unsafe { general(&names().linalg[I], null_mut(), args, nargs, kwnames) })
-}
-
-unsafe extern "C" fn method<const I: usize>(
-    self_: Obj,
-    args: *const Obj,
-    nargs: isize,
-    kwnames: Obj,
-) -> Obj {
-    slot(|| {
-        let entry = &names().methods[I];
-        if nargs == 0
-            && kwnames.is_null()
-            && let Some((id, rest)) = &entry.bare
-        {
-            // SAFETY: a method descriptor has checked the type of `self`.
-            let t = unsafe { known(self_) };
-            if rest.is_empty() && matches!(id.block(), Block::Pointwise(_)) {
-                return wrap(pointwise::call(*id, &[t.into()])?);
+/// The C entries of one kind: each knows its number, and jumps to the body they share.
+macro_rules! kind {
+    ($entry:ident, |$i:ident, $o:ident, $args:ident, $n:ident, $names:ident| $body:expr) => {
+        unsafe extern "C" fn $entry<const I: usize>(
+            self_: Obj,
+            args: *const Obj,
+            nargs: isize,
+            kwnames: Obj,
+        ) -> Obj {
+            #[inline(never)]
+            fn shared($i: usize, $o: Obj, $args: *const Obj, $n: isize, $names: Obj) -> Obj {
+                slot(|| $body)
             }
-            let mut values: SmallVec<[Value; 4]> = SmallVec::new();
-            values.push(t.into());
-            values.extend(rest.iter().cloned());
-            return results(*id, run(*id, &values)?);
+            shared(I, self_, args, nargs, kwnames)
         }
-        // SAFETY: the arguments as the interpreter gave them.
-        unsafe { general(entry, self_, args, nargs, kwnames) }
-    })
+    };
 }
 
-unsafe extern "C" fn in_place<const I: usize>(
-    self_: Obj,
-    args: *const Obj,
-    nargs: isize,
-    kwnames: Obj,
-) -> Obj {
-    slot(|| {
-        let entry = &names().in_place[I];
-        let call = Call { name: &entry.name, ops: &entry.ops, method: true };
-        // SAFETY: the arguments as the interpreter gave them.
-        let (id, values, _) = unsafe { bind(&call, self_, args, nargs as usize, kwnames)? };
-        op::call_in_place(id, &values)?;
-        // SAFETY: a live object.
-        unsafe { ffi::Py_INCREF(self_) };
-        Ok(self_)
-    })
-}
+kind!(function, |i, _module, args, nargs, kwnames| {
+    // SAFETY: the arguments as the interpreter gave them.
+    unsafe { general(&names().functions[i], null_mut(), args, nargs, kwnames) }
+});
+kind!(nn_function, |i, _module, args, nargs, kwnames| {
+    // SAFETY: the arguments as the interpreter gave them.
+    unsafe { general(&names().nn[i], null_mut(), args, nargs, kwnames) }
+});
+kind!(linalg_function, |i, _module, args, nargs, kwnames| {
+    // SAFETY: the arguments as the interpreter gave them.
+    unsafe { general(&names().linalg[i], null_mut(), args, nargs, kwnames) }
+});
+kind!(method, |i, self_, args, nargs, kwnames| {
+    let entry = &names().methods[i];
+    if nargs == 0
+        && kwnames.is_null()
+        && let Some((id, rest)) = &entry.bare
+    {
+        // SAFETY: a method descriptor has checked the type of `self`.
+        let t = unsafe { known(self_) };
+        if rest.is_empty() && matches!(id.block(), Block::Pointwise(_)) {
+            return wrap(pointwise::call(*id, &[t.into()])?);
+        }
+        let mut values: SmallVec<[Value; 4]> = SmallVec::new();
+        values.push(t.into());
+        values.extend(rest.iter().cloned());
+        return results(*id, run(*id, &values)?);
+    }
+    // SAFETY: the arguments as the interpreter gave them.
+    unsafe { general(entry, self_, args, nargs, kwnames) }
+});
+kind!(in_place, |i, self_, args, nargs, kwnames| {
+    let entry = &names().in_place[i];
+    let call = Call { name: &entry.name, ops: &entry.ops, method: true };
+    // SAFETY: the arguments as the interpreter gave them.
+    let (id, values, _) = unsafe { bind(&call, self_, args, nargs as usize, kwnames)? };
+    op::call_in_place(id, &values)?;
+    // SAFETY: a live object.
+    unsafe { ffi::Py_INCREF(self_) };
+    Ok(self_)
+});
 
 /// `[entry::<0>, entry::<1>, ...]`, 512 of them.
 macro_rules! entries {
