@@ -130,3 +130,19 @@ def test_overlap(t):
     y = t.arange(4.0).reshape(2, 2)
     y.copy_(y.t().clone())
     yield y, caught(lambda: y.add_(y.t()))
+
+
+@scenario
+def test_an_operand_that_is_overwritten(t):
+    """What is written to is saved as it was: using it is refused, and nothing holds itself."""
+    x = t.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 1
+    y.mul_(y)
+    yield y, caught(y.sum().backward), x.grad
+
+
+@scenario
+def test_numbers_are_not_freed(t):
+    x = t.ones(2, requires_grad=True)
+    y = t.add(x, x, alpha=3).sum()
+    yield y.backward(), y.backward(), x.grad

@@ -58,6 +58,7 @@ fn pointwise_node(
     let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     let mut plain = true;
+    let written = args.first().and_then(Operand::tensor).is_some_and(|x| x.same(out));
     for (i, a) in args.iter().enumerate() {
         let wants = wanted & bit(i) != 0;
         match a {
@@ -65,8 +66,13 @@ fn pointwise_node(
                 edges.push(if wants { edge_of(t)? } else { Edge::None });
                 plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
                 saved.push(if saves & (1 << i) != 0 {
-                    let t = before.filter(|_| i == 0).unwrap_or(t);
-                    Saved::Input(t.clone(), t.version())
+                    match before.filter(|_| i == 0) {
+                        Some(old) => Saved::Input(old.clone(), old.version()),
+                        None if i > 0 && written && t.storage().same(out.storage()) => {
+                            overwritten(t, out)
+                        }
+                        None => Saved::Input((*t).clone(), t.version()),
+                    }
                 } else {
                     Saved::Absent
                 });
@@ -91,6 +97,14 @@ fn pointwise_node(
         });
     }
     Ok(node)
+}
+
+/// What is saved of `t`, whose memory was just written to through `out`: its version of before, so
+/// that using it is refused, and its history of before, for its present one would be a cycle.
+fn overwritten(t: &Tensor, out: &Tensor) -> Saved {
+    let old = t.detach();
+    old.set_node(t.node().cloned(), t.output_nr());
+    Saved::Input(old, out.version().wrapping_sub(1))
 }
 
 pub(crate) fn meta_of(t: Option<&Tensor>) -> Meta {

@@ -275,22 +275,20 @@ impl Node {
         self.inner().freed.get()
     }
 
-    /// Drops the saved values, after the node ran.
+    /// Drops the saved tensors, after the node ran. A node that saved only numbers can run again.
     #[inline]
     pub(crate) fn release(&self) {
-        if self.saved().iter().any(|s| !matches!(s, Saved::Absent)) {
-            self.inner().freed.set(true);
-        }
         if let Some(rule) = self.rule() {
             self.inner().freed.set(true);
             rule.release();
         }
+        if self.saved().iter().all(|s| matches!(s, Saved::Absent | Saved::Number(_))) {
+            return;
+        }
+        self.inner().freed.set(true);
         // SAFETY: no reference from `saved` is held by the caller.
         let old = unsafe { std::mem::take(&mut *self.inner().saved.get()) };
         drop(old);
-        if let Some(rule) = self.info().and_then(|i| i.rule.as_ref()) {
-            rule.release();
-        }
     }
 
     /// What is called when the node runs, if there is anything.
