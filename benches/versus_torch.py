@@ -112,6 +112,107 @@ def _(t):
     return chain(t, 50_000)
 
 
+@line("fan-out: one leaf used 2,000 times, forward and backward")
+def _(t):
+    x, y = leaf(t, 8), t.full((8,), 0.999)
+
+    def run():
+        x.grad = None
+        total = x * y
+        for _ in range(999):
+            total = total + x * y
+        total.sum().backward()
+        return x.grad
+
+    return run
+
+
+def rosenbrock(t):
+    """A function of a vector with a known, full first derivative and a banded second one."""
+
+    def f(x):
+        a, b = x[:-1], x[1:]
+        return (100 * (b - a * a) ** 2 + (1 - a) ** 2).sum()
+
+    return f
+
+
+@line("Hessian-vector product of Rosenbrock's function, 24 variables")
+def _(t):
+    f, x, v = rosenbrock(t), leaf(t, 24), t.rand(24)
+
+    def run():
+        (g,) = t.autograd.grad(f(x), x, create_graph=True)
+        return t.autograd.grad(g, x, v)[0]
+
+    return run
+
+
+@line("the same, autograd.functional.hessian")
+def _(t):
+    f, x = rosenbrock(t), t.rand(24)
+    return lambda: t.autograd.functional.hessian(f, x)
+
+
+@line("the same, func.hessian")
+def _(t):
+    hessian, x = t.func.hessian(rosenbrock(t)), t.rand(24)
+    return lambda: hessian(x)
+
+
+@line("vmap(grad(f)) of a linear model's loss, 64 examples")
+def _(t):
+    w, x, y = t.rand(16), t.rand(64, 16), t.rand(64)
+
+    def loss(w, x, y):
+        return ((x * w).sum().tanh() - y) ** 2
+
+    per_example = t.func.vmap(t.func.grad(loss), (None, 0, 0))
+    return lambda: per_example(w, x, y)
+
+
+@line("chain of 100 Python Functions, forward and backward")
+def _(t):
+    class Scale(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, y):
+            ctx.save_for_backward(y)
+            return x * y
+
+        @staticmethod
+        def backward(ctx, grad):
+            (y,) = ctx.saved_tensors
+            return grad * y, None
+
+    x, y = leaf(t, 8), t.full((8,), 0.999)
+
+    def run():
+        x.grad = None
+        z = x
+        for _ in range(100):
+            z = Scale.apply(z, y)
+        z.sum().backward()
+        return x.grad
+
+    return run
+
+
+@line("chain of 100 small ops, a hook on every tensor")
+def _(t):
+    x, y = leaf(t, 8), t.full((8,), 0.999)
+
+    def run():
+        x.grad = None
+        z = x
+        for _ in range(100):
+            z = z * y
+            z.register_hook(lambda g: None)
+        z.sum().backward()
+        return x.grad
+
+    return run
+
+
 @line("((x*y + 1.5)*x - y*0.25).sum(), 2 M, forward and backward")
 def _(t):
     x, y = leaf(t, 2_000_000), leaf(t, 2_000_000)
