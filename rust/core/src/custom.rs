@@ -44,6 +44,9 @@ pub struct Output {
 /// RuntimeError with PyTorch's refusals of in-place writes.
 pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
     let out = if o.input && !o.dirty { alias(t) } else { t.clone() };
+    if o.dirty {
+        t.bump_version();
+    }
     let Some(node) = node.filter(|_| o.differentiable) else {
         if t.requires_grad() && !o.dirty && !o.input && t.base().is_none() {
             out.detach_()?;
@@ -64,7 +67,6 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
                 "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor. This is not supported by the current autograd engine. You should either make sure the input is not a view (using .clone() for example) or make your Function only return one Tensor (potentially splitting it into two Functions: one doing the inplace that returns a single Tensor and a second one that does the other operations). You can ask on the forum https://discuss.pytorch.org/ if you need help to do this change."
             );
         }
-        t.bump_version();
         views::rebase_output(t, node.clone(), o.number)?;
         return Ok(out);
     }
@@ -107,18 +109,18 @@ pub fn save<'a>(node: &Node, tensors: impl Iterator<Item = Option<&'a Tensor>>) 
     Ok(())
 }
 
-/// A gradient that a function returned for an input: summed down to its shape and cast.
+/// A gradient that the function `name` returned for an input: summed down to its shape and cast.
 ///
 /// # Errors
 /// RuntimeError if the shape does not fit.
-pub fn fit(node: &Node, i: usize, g: Tensor, input: &Meta) -> Result<Tensor> {
+pub fn fit(name: impl Fn() -> String, i: usize, g: Tensor, input: &Meta) -> Result<Tensor> {
     let mut g = g;
     if g.shape() != input.shape.as_slice() {
         if !expandable(&input.shape, g.shape()) {
             bail!(
                 Runtime,
                 "Function {} returned an invalid gradient at index {i} - got {} but expected shape compatible with {}",
-                node.name(),
+                name(),
                 show(g.shape()),
                 show(&input.shape)
             );

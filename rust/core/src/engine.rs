@@ -41,17 +41,16 @@ impl Tensor {
         backward(std::slice::from_ref(self), &[None], Options::default())
     }
 
-    /// Where the gradient of this tensor goes: the output of its node, or the leaf itself.
+    /// Where the gradient of this tensor goes: the output of its node, or the leaf itself (nowhere
+    /// for a view of a leaf made without grad mode, though it counts as requiring a gradient).
     ///
     /// # Errors
     /// RuntimeError if it requires no gradient.
     pub fn gradient_edge(&self) -> Result<Edge> {
-        match record::edge_of(self)? {
-            Edge::None => {
-                bail!(Runtime, "One of the differentiated Tensors does not require grad")
-            }
-            edge => Ok(edge),
+        if !self.requires_grad() {
+            bail!(Runtime, "One of the differentiated Tensors does not require grad");
         }
+        record::edge_of(self)
     }
 }
 
@@ -128,7 +127,7 @@ fn start(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<(Vec<Edge>, Vec<T
     for (i, root) in roots.iter().enumerate() {
         let given = grads.get(i).and_then(Option::as_ref);
         let edge = record::edge_of(root)?;
-        starts.push(root_grad(i, &edge, &Meta::from(root), given)?);
+        starts.push(root_grad(i, root.requires_grad(), &edge, &Meta::from(root), given)?);
         edges.push(edge);
     }
     Ok((edges, starts))
@@ -138,8 +137,13 @@ fn start(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<(Vec<Edge>, Vec<T
 ///
 /// # Errors
 /// RuntimeError with PyTorch's sentence.
-pub fn root_grad(i: usize, edge: &Edge, root: &Meta, given: Option<&Tensor>) -> Result<Tensor> {
-    let requires_grad = !matches!(edge, Edge::None);
+pub fn root_grad(
+    i: usize,
+    requires_grad: bool,
+    edge: &Edge,
+    root: &Meta,
+    given: Option<&Tensor>,
+) -> Result<Tensor> {
     if given.is_none() && requires_grad && root.shape.iter().product::<usize>() != 1 {
         bail!(Runtime, "grad can be implicitly created only for scalar outputs");
     }
@@ -153,7 +157,7 @@ pub fn root_grad(i: usize, edge: &Edge, root: &Meta, given: Option<&Tensor>) -> 
             show(&root.shape)
         );
     }
-    if !requires_grad {
+    if matches!(edge, Edge::None) {
         return Err(Error::new(
             Kind::Runtime,
             format!("element {i} of tensors does not require grad and does not have a grad_fn"),

@@ -4,8 +4,8 @@
 //! before it runs, the node, its hooks after. At a leaf: the tensor's hooks, hooks before
 //! accumulation, accumulation, hooks of the accumulated gradient, hooks after.
 
-use crate::tape::Node;
-use crate::{Result, Tensor, bail, views};
+use crate::tape::{Meta, Node};
+use crate::{Result, Tensor, bail, custom, views};
 use std::ffi::c_void;
 use std::rc::Rc;
 
@@ -31,6 +31,10 @@ pub trait Hook {
     }
     /// True once the hook was taken away.
     fn removed(&self) -> bool {
+        false
+    }
+    /// True if the hook may give the gradient another shape or dtype.
+    fn reshapes(&self) -> bool {
         false
     }
     /// The front end's object that this hook keeps alive, for its garbage collector, or null.
@@ -90,6 +94,39 @@ impl Hooks {
         self.before.retain(|h| !h.removed());
         self.accumulated.retain(|h| !h.removed());
         self.after.retain(|h| !h.removed());
+    }
+}
+
+/// Brings gradients back to the shape and dtype that an output had before its tensor was given
+/// other data.
+struct Former {
+    meta: Meta,
+    node: String,
+}
+
+impl Hook for Former {
+    fn call(&self, g: &Tensor) -> Result<Option<Tensor>> {
+        custom::fit(|| self.node.clone(), 0, g.clone(), &self.meta).map(Some)
+    }
+
+    fn reshapes(&self) -> bool {
+        true
+    }
+}
+
+/// The tensor is about to be given data of another shape or dtype: its node goes on getting
+/// gradients of the present one.
+pub(crate) fn remember_form(t: &Tensor, next: &Tensor) {
+    if let Some(node) = t.node()
+        && (t.shape() != next.shape() || t.dtype() != next.dtype())
+    {
+        let k = t.output_nr() as u32;
+        let former = Former { meta: t.into(), node: node.name() };
+        at_node(node, |h| {
+            if !h.tensor.iter().any(|h| h.0 == k && h.1.reshapes()) {
+                h.tensor.insert(0, (k, Rc::new(former)));
+            }
+        });
     }
 }
 

@@ -282,11 +282,14 @@ pub fn out_anywhere(id: Id) -> bool {
 }
 
 /// Operations whose in-place forms PyTorch allows on expanded tensors.
-const WRITE_ANYWHERE: [Id; 6] = [
+const WRITE_ANYWHERE: [Id; 9] = [
     Id::FILL_IN_PLACE,
     Id::ZERO_IN_PLACE,
     Id::MASKED_FILL,
     Id::MASKED_FILL_TENSOR,
+    Id::INDEX_PUT,
+    Id::INDEX_FILL,
+    Id::INDEX_FILL_TENSOR,
     Id::TRIL,
     Id::TRIU,
 ];

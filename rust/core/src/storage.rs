@@ -224,6 +224,13 @@ impl Storage {
         self.inner().version.set(self.version() + 1);
     }
 
+    /// An empty storage with the same version: a counter to go on with.
+    pub(crate) fn counter(&self) -> Result<Storage> {
+        let s = Storage::new(0)?;
+        s.inner().version.set(self.version());
+        Ok(s)
+    }
+
     pub(crate) fn reset_version(&self) {
         self.inner().version.set(0);
     }

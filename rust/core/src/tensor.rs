@@ -29,7 +29,7 @@ const RETAINS_GRAD: u8 = 2;
 const HOST_OWNED: u8 = 4;
 const WRAPPED: u8 = 8; // made of a Python number: weak in promotion
 const CREATION: u8 = 16 | 32; // how a view was made: `Creation` in bits 4 and 5
-const OWN_VERSION: u8 = 64; // counts writes by itself (`x.data`)
+const COUNTED: u8 = 64; // has a counter of writes that is not its storage's
 
 struct Inner {
     refs: Cell<u32>,
@@ -55,8 +55,8 @@ pub(crate) struct Meta {
     pub slot: u32,
     /// Version of the storage when `node` was made (views only).
     pub node_version: u32,
-    /// Writes through an alias that does not share the version of its storage.
-    pub own_version: u32,
+    /// The storage whose version counts for this tensor, where that is not its own.
+    pub counter: Option<Storage>,
     /// The front end's object for the accumulator of this leaf, or null, and what it keeps there.
     pub accumulator: usize,
     pub notes: Option<Notes>,
@@ -361,7 +361,11 @@ impl Tensor {
     /// Another tensor with the same memory and the given layout; no history, no base.
     #[inline]
     pub fn alias(&self, layout: Layout) -> Tensor {
-        Tensor::from_parts(self.storage().clone(), layout, self.dtype())
+        let t = Tensor::from_parts(self.storage().clone(), layout, self.dtype());
+        if self.flag(COUNTED) {
+            t.count_at(self.counter().clone());
+        }
+        t
     }
 
     /// A view: an alias that knows what it is a view of.
@@ -381,8 +385,19 @@ impl Tensor {
         self.alias(self.layout().clone())
     }
 
-    /// Takes over memory, layout and dtype of `other`, keeping identity and autograd state.
-    pub fn set_data(&self, other: &Tensor) {
+    /// Takes over memory, layout and dtype of `other`, keeping identity, autograd state and the
+    /// count of writes.
+    ///
+    /// # Errors
+    /// RuntimeError when memory cannot be had.
+    pub fn set_data(&self, other: &Tensor) -> Result<()> {
+        hooks::remember_form(self, other);
+        if !self.storage().same(other.storage()) && !self.flag(COUNTED) {
+            // Views and detached aliases go on counting together with this tensor.
+            let shared = !self.storage().unique();
+            let old = if shared { self.storage().clone() } else { self.storage().counter()? };
+            self.count_at(old);
+        }
         let (storage, layout) = (other.storage().clone(), other.layout().clone());
         // SAFETY: callers hold no reference into this tensor.
         unsafe {
@@ -391,34 +406,43 @@ impl Tensor {
             drop(old);
         }
         self.inner().dtype.set(other.dtype());
+        Ok(())
+    }
+
+    /// From now on writes to this tensor are counted by the version of `storage`.
+    fn count_at(&self, storage: Storage) {
+        self.set_flag(COUNTED, true);
+        self.with_meta(|m| m.counter = Some(storage));
+    }
+
+    /// The storage whose version counts for this tensor.
+    #[inline(always)]
+    fn counter(&self) -> &Storage {
+        if !self.flag(COUNTED) {
+            return self.storage();
+        }
+        self.meta().and_then(|m| m.counter.as_ref()).unwrap_or(self.storage())
     }
 
     /// Counts one in-place write; `version` starts at 0.
     #[inline(always)]
     pub fn bump_version(&self) {
-        if self.flag(OWN_VERSION) {
-            self.with_meta(|m| m.own_version += 1);
-        } else {
-            self.storage().bump_version();
-        }
+        self.counter().bump_version();
     }
 
     #[inline(always)]
     pub fn version(&self) -> u32 {
-        if self.flag(OWN_VERSION) {
-            return self.meta().map_or(0, |m| m.own_version);
-        }
-        self.storage().version()
+        self.counter().version()
     }
 
     /// `x.data`: the same memory without history, whose writes do not count as writes to `x`.
     ///
     /// # Errors
-    /// RuntimeError when evaluating needs memory that cannot be had.
+    /// RuntimeError when memory cannot be had.
     pub fn data(&self) -> Result<Tensor> {
         self.ptr()?;
         let t = self.detach();
-        t.set_flag(OWN_VERSION, true);
+        t.count_at(Storage::new(0)?);
         Ok(t)
     }
 

@@ -176,10 +176,10 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
         (op.forward)(Args(&args))?
     };
     let before = x.layout().clone();
-    out.iter().for_each(|out| x.set_data(out));
+    out.iter().try_for_each(|out| x.set_data(out))?;
     x.bump_version();
-    mark_fresh(x);
     if recorded {
+        mark_fresh(x);
         let node = part_node(id, edge, &before, x);
         move_retained(x, &node, 0);
         x.set_node(Some(node), 0);

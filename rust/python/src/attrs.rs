@@ -362,7 +362,7 @@ unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {
         // SAFETY: a setter of the type: `o` is a tensor.
         let t = unsafe { known(o) };
         new.ptr()?;
-        t.set_data(new);
+        t.set_data(new)?;
         Ok(0)
     })
 }

@@ -71,15 +71,16 @@ impl Place {
             };
             return Place::Tensor(batch::innermost(t)).start(i, Some(&batch::beside(&one, t)?));
         }
-        let (edge, meta) = match self {
-            Place::Tensor(t) => (t.gradient_edge().unwrap_or(Edge::None), Some(Meta::from(t))),
-            Place::Edge(e) => (e.clone(), meta_of(e)),
+        let (requires, edge, meta) = match self {
+            Place::Tensor(t) if t.requires_grad() => (true, t.gradient_edge()?, Some(t.into())),
+            Place::Tensor(t) => (false, Edge::None, Some(t.into())),
+            Place::Edge(e) => (true, e.clone(), meta_of(e)),
         };
         // What a node does not know about its outputs is what was given.
         let Some(meta) = meta.or_else(|| given.map(Meta::from)) else {
             return Err(err!(Runtime, "{IMPLICIT}"));
         };
-        let grad = engine::root_grad(i, &edge, &meta, given)?;
+        let grad = engine::root_grad(i, requires, &edge, &meta, given)?;
         Ok((edge, grad))
     }
 }

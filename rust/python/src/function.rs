@@ -155,7 +155,7 @@ impl Call {
                 Some(t) if matches!(node.edges().get(grads.len()), Some(tape::Edge::None)) => {
                     Some(t.clone())
                 }
-                Some(t) => Some(custom::fit(node, grads.len(), t.clone(), meta)?),
+                Some(t) => Some(custom::fit(|| node.name(), grads.len(), t.clone(), meta)?),
                 None if g.is_none() => None,
                 None => {
                     let name = g.get_type().name().map_err(from_python)?.to_string();

@@ -17,11 +17,14 @@ type Obj = *mut ffi::PyObject;
 /// The view that basic items select, and the indices of its dimensions that are left to do.
 fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tensor>>)> {
     let used: usize = items.iter().map(Item::dims).sum();
-    if let (0, [Item::Int(_)]) = (t.ndim(), items) {
-        return Err(err!(
-            Index,
-            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
-        ));
+    if let (0, [Item::Int(i)]) = (t.ndim(), items) {
+        return Err(match i {
+            0 => err!(
+                Index,
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+            ),
+            i => err!(Index, "index {i} is out of bounds for dimension 0 with size 0"),
+        });
     }
     if t.ndim() == 0 && matches!(items, [Item::Slice { .. }]) {
         return Err(err!(Index, "slice() cannot be applied to a 0-dim tensor."));

@@ -182,7 +182,7 @@ impl Call<'_> {
                 one(spread(&out, self.level, self.size)?)
             }
             id if ELEMENTWISE.contains(&id) => self.pointwise().map(Some),
-            Id::VIEW | Id::UNSAFE_VIEW => {
+            Id::VIEW | Id::RESHAPE_ALIAS | Id::UNSAFE_VIEW => {
                 let wanted = infer_shape(self.ints(1), first.numel())?;
                 let shape: SmallVec<[usize; 6]> =
                     std::iter::once(self.size).chain(wanted.iter().copied()).collect();

@@ -53,8 +53,10 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
         None if steals(t, &g) => g,
         None if grad_enabled() => ops::view::contiguous_clone(&g)?,
         None => {
-            let mut layout = Layout::contiguous(t.shape());
-            if t.layout().dense() && t.strides().iter().all(|&s| s >= 0) {
+            // Since it was used, the leaf may have been given data of another shape.
+            let mut layout = Layout::contiguous(g.shape());
+            let same = g.shape() == t.shape();
+            if same && t.layout().dense() && t.strides().iter().all(|&s| s >= 0) {
                 layout = t.layout().clone();
             }
             let own = Tensor::empty_strided(layout.shape, layout.strides, g.dtype())?;

@@ -275,6 +275,8 @@ impl Run<'_> {
         };
         self.free.push(slot);
         if let Some(hooks) = node.hooks() {
+            let outputs = node.info().map_or(0, |i| i.outputs.len()).max(grads.len());
+            grads.resize(outputs, None);
             tensor_hooks(hooks, &mut grads)?;
         }
         if captured {
@@ -426,6 +428,10 @@ fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
 
 fn call_hook(g: &mut Tensor, hook: &dyn Hook) -> Result<()> {
     let Some(new) = hook.call(g)? else { return Ok(()) };
+    if hook.reshapes() {
+        *g = new;
+        return Ok(());
+    }
     if new.dtype() != g.dtype() {
         bail!(
             Runtime,

@@ -223,7 +223,7 @@ impl Tensor {
             if bytes > 0 {
                 self.storage().grow(bytes + offset as usize * self.dtype().size())?;
             }
-            self.set_data(&self.alias(Layout::contiguous(shape).at(offset)));
+            self.set_data(&self.alias(Layout::contiguous(shape).at(offset)))?;
         }
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Tensor {
             );
         }
         source.ptr()?;
-        self.set_data(source);
+        self.set_data(source)?;
         self.bump_version();
         Ok(())
     }

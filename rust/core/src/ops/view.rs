@@ -58,6 +58,16 @@ pub(crate) const VIEW: Structured = Structured {
     node: "ViewBackward0",
 };
 
+pub(crate) const RESHAPE_ALIAS: Structured = Structured {
+    schema: "_reshape_alias(Tensor self, int[] size) -> Tensor",
+    aliases: &[],
+    doc: "The view that `reshape` makes of a tensor that is not row-major.",
+    forms: Forms::HIDDEN,
+    forward: VIEW.forward,
+    vjp: RESHAPE_BACK,
+    node: "ReshapeAliasBackward0",
+};
+
 pub(crate) const RESHAPE: Structured = Structured {
     schema: "reshape(Tensor self, int[] shape) -> Tensor",
     aliases: &[],
@@ -67,7 +77,8 @@ pub(crate) const RESHAPE: Structured = Structured {
         let t = a.tensor(0)?;
         let shape = infer_shape(a.ints(1)?, t.numel())?;
         if view_strides(t.layout(), &shape).is_some() {
-            return Ok(smallvec![call1(Id::VIEW, &[t.into(), ints(&shape)])?]);
+            let id = if t.is_contiguous() { Id::VIEW } else { Id::RESHAPE_ALIAS };
+            return Ok(smallvec![call1(id, &[t.into(), ints(&shape)])?]);
         }
         let copy = call1(Id::CLONE_ROWS, &[t.into()])?;
         Ok(smallvec![call1(Id::UNSAFE_VIEW, &[copy.into(), ints(&shape)])?])
@@ -197,8 +208,9 @@ fn expand_shape(t: &Tensor, sizes: &[i64]) -> Result<Shape> {
             show(sizes)
         );
     }
-    let mut out = Shape::new();
-    for (i, &s) in sizes.iter().enumerate() {
+    let mut out = Shape::from_elem(0, n);
+    // From the last dimension: PyTorch names the first that does not fit in this order.
+    for (i, &s) in sizes.iter().enumerate().rev() {
         let lead = n - have;
         if s < 0 && (i < lead || s != -1) {
             bail!(
@@ -216,7 +228,7 @@ fn expand_shape(t: &Tensor, sizes: &[i64]) -> Result<Shape> {
                 show(t.shape())
             );
         }
-        out.push(new);
+        out[i] = new;
     }
     Ok(out)
 }

@@ -130,20 +130,20 @@ fn check_add(x: &Tensor, d: usize, index: &Tensor, source: &Tensor) -> Result<()
             "index_add_(): self ({own}) and source ({other}) must have the same scalar type"
         );
     }
-    if !same_apart_from(x.shape(), source.shape(), d) {
-        bail!(
-            Runtime,
-            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {} source.shape = {}",
-            show(x.shape()),
-            show(source.shape())
-        );
-    }
     let n = source.shape().get(d).copied().unwrap_or(1);
     if index.numel() != n {
         bail!(
             Runtime,
             "index_add_(): Number of indices ({}) should be equal to source.size(dim): ({n}), for dim: {d}",
             index.numel()
+        );
+    }
+    if !same_apart_from(x.shape(), source.shape(), d) {
+        bail!(
+            Runtime,
+            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = {} source.shape = {}",
+            show(x.shape()),
+            show(source.shape())
         );
     }
     Ok(())

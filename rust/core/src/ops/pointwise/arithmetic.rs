@@ -284,6 +284,6 @@ pub(crate) const COPY: Pointwise = Pointwise {
     dtype: Rule::Promote,
     forward: kernel!(float |_a, b| b; int |_a, b| b; bool |_a, b| b),
     vjp: Vjp::Two(|_a, _b, _y, g| (g.when(X::Lit(0.0)), g)),
-    node: "CopyBackwards",
+    node: "torch::autograd::CopyBackwards",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
 };
