@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import random
 import re
 import warnings
@@ -59,6 +60,29 @@ LINES = {
         {n} = {a}[[{i}, 0]]
         {n} = {a}[{a} > 0.8]
         {n} = {a}.softmax(-1)
+        {n} = {a}.cumsum(-1)
+        {n} = {a}.prod()
+        {n} = {a}.var()
+        {n} = {a}.norm()
+        {n} = {a}.logsumexp(-1)
+        {n} = {a}.sort(-1).values
+        {n} = {a}.topk(2).values
+        {n} = {a}.abs() ** {b}
+        {n} = torch.minimum({a}, {b})
+        {n} = {a}.lerp({b}, 0.3)
+        {n} = {a}.clamp(0.6, 1.2)
+        {n} = {a}.flip(0)
+        {n} = {a}.repeat(2, 1)
+        {n} = {a}.tril()
+        {n} = {a}.gather(-1, torch.tensor([[{i}, 0]]))
+        {n} = {a}.index_select(0, torch.tensor([{i}, 0]))
+        {n} = {a}.index_put((torch.tensor([{i}, 0]),), {b}.sum().to({a}.dtype), accumulate=True)
+        {n} = {a}.scatter_add(0, torch.tensor([[{i}, 0, {i}], [0, {i}, 0]]), {b})
+        {n} = {a}.masked_fill({b} > 0.8, 0.25)
+        {n} = torch.nn.functional.linear({a}, {b}) if {a}.dim() == {b}.dim() == 2 else None
+        {n} = torch.nn.functional.mse_loss({a}, {b})
+        {n} = torch.einsum("ij,kj->ik", {a}, {b}) * 1
+        {n} = torch.cat([{a}, {b}])
         {n} = {a}.addcmul({b}, {c}, value=0.5)
         {n} = {a}.detach().clone().requires_grad_()
         """,
@@ -82,8 +106,12 @@ LINES = {
         {n} = {a}.squeeze()
         {n} = {a}.transpose(0, -1)
         {n} = {a}.narrow(0, {i}, 1)
-        {n} = {a}.as_strided((2, 2), (2, 1), {i})
+        {n} = {a}.as_strided((2, 2), (2, 1), {i}) if {a}.numel() == 6 else None
         {n} = {a}.unfold(-1, 2, 2)
+        {n} = {a}.select(-1, {i})
+        {n} = {a}.movedim(0, -1)
+        {n} = {a}.flatten()
+        {n} = {a}.tensor_split(2, -1)[{i}]
         {n} = {a}.detach()
         {n} = {a}.data
         """,
@@ -114,12 +142,25 @@ LINES = {
         {a}.masked_fill_({a} > 0.8, 0.25)
         {a}.index_add_(0, torch.tensor([{i}]), {b})
         {a}.index_fill_(0, torch.tensor([{i}]), 0.75)
-        {a}.addcmul_({b}, {c})
-        {a}.t_()
-        {a}.unsqueeze_(0)
-        {a}.squeeze_()
+        {a}.addcmul_({b}.to({a}.dtype), {c}.to({a}.dtype))
+        if {a}._is_view() or not {a}.requires_grad: {a}.t_()
+        if {a}._is_view() or not {a}.requires_grad: {a}.unsqueeze_(0)
+        if {a}._is_view() or not {a}.requires_grad: {a}.squeeze_()
         {a}.unbind(0)[{i}].mul_(2)
         {a}[{i}].mul_({b})
+        {a}.sub_({b}).abs_()
+        {a}.lerp_({b}.to({a}.dtype), 0.3)
+        {a}.pow_(2)
+        {a}.sigmoid_()
+        {a}.cumsum_(0)
+        {a}.index_put_((torch.tensor([{i}, 0]),), {b}.sum().to({a}.dtype), accumulate=True)
+        {a}.scatter_(0, torch.tensor([[{i}, 0, {i}]]), 0.5)
+        {a}.scatter_add_(0, torch.tensor([[{i}, 0, {i}], [0, {i}, 0]]), {b})
+        {a}.index_copy_(0, torch.tensor([{i}]), {b})
+        {a}.masked_scatter_({a} > 0.8, {b}.sum().to({a}.dtype).expand(99))
+        {a}.transpose_(0, -1) if {a}._is_view() else None
+        {a}.diagonal().mul_({b}.sum())
+        torch.mul({b}, 2, out={a}) if alike({a}, {b}) else None
         {a}.detach_()
         {a}.data.mul_(0.9)
         if alike({a}, {b}): {a}.data = {b}
@@ -142,10 +183,10 @@ LINES = {
     "hooks": (
         2,
         """
-        handles.append({a}.register_hook(lambda g: log("hook {a}", g)))
-        handles.append({a}.register_hook(lambda g: g * 2))
-        handles.append({a}.register_hook(lambda g: fail()))
-        handles.append({a}.register_post_accumulate_grad_hook(lambda p: log("post {a}", p.grad)))
+        if hookable({a}): handles.append({a}.register_hook(lambda g: log("hook {a}", g)))
+        if hookable({a}): handles.append({a}.register_hook(lambda g: g * 2))
+        if hookable({a}): handles.append({a}.register_hook(lambda g: fail()))
+        if hookable({a}): handles.append({a}.register_post_accumulate_grad_hook(post("{a}")))
         handles.append({a}.grad_fn.register_hook(lambda gi, go: log("node {a}", gi, go)))
         handles.append({a}.grad_fn.register_prehook(lambda go: log("before {a}", go)))
         handles.append({a}.grad_fn.register_prehook(lambda go: tuple(g * 0.5 for g in go)))
@@ -160,6 +201,11 @@ LINES = {
         {n} = Same.apply({a})
         {n} = Pair.apply({a})[{i}]
         {n} = Deaf.apply({a}, {b})
+        {n} = checkpoint(lambda x: x.tanh() * x, {a}, use_reentrant=False)
+        {n} = checkpoint(lambda x: x.exp(), {a}, use_reentrant=True)
+        with saved_tensors_hooks(lambda x: x.detach() * 1, lambda x: x): {n} = {a} * {b}
+        with saved_tensors_hooks(lambda x: fail(), lambda x: x): {n} = {a} * {b}
+        with saved_tensors_hooks(lambda x: x, lambda x: fail()): {n} = {a}.exp()
         """,
     ),
     "backward": (
@@ -167,7 +213,7 @@ LINES = {
         """
         {a}.sum().backward()
         {a}.sum().backward(retain_graph=True)
-        {a}.backward({b})
+        {a}.backward({b}.clone())
         {a}.backward()
         ({a} * {b}).sum().backward(retain_graph=True)
         {a}.sum().backward(inputs=[{b}, {c}], retain_graph=True)
@@ -175,6 +221,10 @@ LINES = {
         log(torch.autograd.grad({a}.sum(), [{b}, {c}], allow_unused=True))
         log(torch.autograd.grad({a}.sum(), [{b}, {c}], allow_unused=True, retain_graph=True))
         log(torch.autograd.grad({a}, [{b}], torch.ones_like({a}), retain_graph=True))
+        log(torch.autograd.grad([{a}.sum(), {b}.mean()], [{c}], retain_graph=True))
+        log(torch.autograd.grad({a}.sum(), [{b}], materialize_grads=True, retain_graph=True))
+        torch.autograd.backward([{a}.sum(), ({b} * {b}).sum()], retain_graph=True)
+        log(torch.autograd.functional.vjp(lambda x: x.tanh() * x, {a}.detach(), {b}))
         {n} = torch.autograd.grad({a}.sum(), {b}, create_graph=True)[0].clone()
         {n} = torch.autograd.grad({a}.tanh().sum(), {b}, create_graph=True)[0].clone()
         {n} = torch.autograd.grad({a}.exp(), {b}, {c}, create_graph=True)[0].clone()
@@ -252,9 +302,21 @@ def functions(module):
     return {f.__name__: f for f in (Scale, Dirty, Same, Pair, Deaf)}
 
 
+def hookable(t):
+    """PyTorch crashes on hooks of a view without history of a leaf that requires a gradient."""
+    return t.grad_fn is not None or not t._is_view()
+
+
 def alike(a, b):
     """A leaf that is given data of another form gets another accumulator in PyTorch."""
     return a.shape == b.shape and a.dtype == b.dtype
+
+
+def overlap(a, b):
+    """True if two tensors are different parts of one memory."""
+    same = a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    place = [(t.data_ptr(), t.shape, t.stride()) for t in (a, b)]
+    return same and place[0] != place[1]
 
 
 class Raised(str):
@@ -292,9 +354,13 @@ class World:
             shared(module),
             torch=module,
             log=lambda *what: self.note(*what),
+            post=lambda name: lambda leaf: self.note("post", name, leaf.grad),
             handles=[],
             fail=fail,
             alike=alike,
+            hookable=hookable,
+            checkpoint=importlib.import_module(f"{module.__name__}.utils.checkpoint").checkpoint,
+            saved_tensors_hooks=module.autograd.graph.saved_tensors_hooks,
         )
 
     def note(self, *what):
@@ -308,6 +374,14 @@ class World:
         if not alive:
             return
         chosen = {hole: alive[-1 - pick % len(alive)] for hole, pick in zip("abc", picks)}
+        if line in LINES["in place"][1]:
+            # What a write reads from elsewhere in the same memory is not defined.
+            first = self.tensors[chosen["a"]]
+            chosen.update(
+                (hole, f"{name}.clone()")
+                for hole, name in chosen.items()
+                if overlap(first, self.tensors[name])
+            )
         source = line.format(n=f"t{len(self.script)}", i=picks[-1] % 2, **chosen)
         if mode:
             source = f"with torch.{mode}():\n    {source}"

@@ -122,6 +122,8 @@ def checkpoint(
     if set_checkpoint_early_stop.value is not None:
         early_stop = set_checkpoint_early_stop.value
     during, again = context_fn()
+    if not _wengert.is_grad_enabled():
+        return function(*args, **kwargs)
     state = get_rng_state() if preserve else None
     frame = _Frame(function, args, kwargs, state, again, early_stop, _METADATA[determinism_check])
     with frame.hooks(), during:

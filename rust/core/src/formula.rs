@@ -114,6 +114,12 @@ impl X {
         X::op(Id::WHERE, &[mask, self, X::Lit(0.0)])
     }
 
+    /// `self`, made to depend on `x`, with the derivative zero: PyTorch's second gradients of such
+    /// rules are zeros and not missing.
+    pub fn beside(self, x: X) -> X {
+        X::op(Id::BESIDE, &[self, x])
+    }
+
     /// `self` where `mask` is true, `other` elsewhere.
     pub fn when_else(self, mask: X, other: X) -> X {
         X::op(Id::WHERE, &[mask, self, other])

@@ -1,7 +1,7 @@
 //! The op table: what an operation is, and the list of all of them.
 
-use crate::formula::{Formula, Vjp};
-use crate::schema::Schema;
+use crate::formula::{Formula, Vjp, bit};
+use crate::schema::{Param, Schema, Type};
 use crate::tape::{Info, Meta};
 use crate::value::Args;
 use crate::{Error, Result, Tensor, Value, batch};
@@ -119,6 +119,9 @@ pub struct Op {
     pub block: Block,
     pub schema: Schema,
     pub formula: Formula,
+    /// The inputs that the rule reads and that are tensors: bit i for input i. A number in such a
+    /// place is freed as a tensor would be.
+    pub(crate) reads: u32,
 }
 
 impl Block {
@@ -168,7 +171,10 @@ pub fn all() -> &'static [Op] {
 fn derive(index: usize, block: Block) -> Op {
     let schema = Schema::parse(block.schema());
     let formula = Formula::trace(block.vjp());
-    Op { id: Id(index as u16), block, schema, formula }
+    let tensor = |p: &Param| matches!(p.ty, Type::Tensor | Type::Operand);
+    let tensors = schema.params.iter().enumerate().filter(|(_, p)| tensor(p));
+    let reads = formula.saves(u32::MAX) as u32 & 255 & tensors.fold(0, |m, (i, _)| m | bit(i));
+    Op { id: Id(index as u16), block, schema, formula, reads }
 }
 
 /// The operations of a name, in the order of the table (the order overloads are tried in).

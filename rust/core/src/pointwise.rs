@@ -1,11 +1,12 @@
 //! Runs pointwise operations on tensors: dtype and shape of the result, then one pass.
 
+use crate::mode::grad_enabled;
 use crate::op::{Block, Id, Pointwise, Rule};
 use crate::promote::{Promotion, can_cast, default_dtype};
 use crate::shape::{
     Shape, Strides, broadcast, broadcast_strides, check_output, contiguous_strides,
 };
-use crate::{DType, Result, Scalar, Tensor, Value, bail, overlap, record};
+use crate::{DType, Result, Scalar, Tensor, Value, bail, overlap, record, views};
 use crate::{batch, lazy};
 use smallvec::SmallVec;
 use wengert_kernels::pointwise::cast;
@@ -482,7 +483,13 @@ pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     {
         return batch::assign(x, value, level);
     }
-    record::check_in_place(Id::COPY, x, args.iter().filter_map(Operand::tensor))?;
+    let inputs = args.iter().filter_map(Operand::tensor);
+    // PyTorch's copy of memory to itself stops before it looks at what the memory is like.
+    if !matches!(value, Operand::Tensor(v) if same_memory(x, v)) {
+        record::check_in_place(Id::COPY, x, inputs)?;
+    } else if grad_enabled() {
+        views::check_in_place(x, inputs.clone().any(Tensor::requires_grad))?;
+    }
     let before = record::InPlace::prepare(Id::COPY, &args)?;
     match value {
         Operand::Tensor(v) => x.copy_raw(v)?,
@@ -490,6 +497,17 @@ pub fn assign(x: &Tensor, value: Operand) -> Result<Tensor> {
     }
     before.finish(x)?;
     Ok(x.clone())
+}
+
+/// True if both are the same elements at the same places.
+fn same_memory(a: &Tensor, b: &Tensor) -> bool {
+    let (x, y) = (a.layout(), b.layout());
+    let walked = |d: usize| x.shape[d] == 1 || x.strides[d] == y.strides[d];
+    a.storage().same(b.storage())
+        && a.dtype() == b.dtype()
+        && x.offset == y.offset
+        && x.shape == y.shape
+        && (0..x.ndim()).all(walked)
 }
 
 /// True if another argument shares memory with `x` but does not walk it in the same way.

@@ -29,7 +29,7 @@ pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
     let needed = args.iter().any(|a| a.tensor().is_some_and(Tensor::requires_grad));
     if needed && grad_enabled() && out.dtype().is_differentiable() {
         let wanted = wanted(args.iter().map(Operand::tensor));
-        let node = pointwise_node(id, args, wanted, out, None)?;
+        let node = pointwise_node(id, args, wanted, out, None, edges_of(args, wanted)?)?;
         out.set_node(Some(node), 0);
     }
     if forward::active() { forward::pointwise(id, args, out) } else { Ok(()) }
@@ -45,6 +45,24 @@ fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
     bits
 }
 
+/// Where the gradients of a call's inputs go.
+#[inline]
+fn edges_of(args: &[Operand], wanted: u32) -> Result<SmallVec<[Edge; 2]>> {
+    let edge = |(i, a): (usize, &Operand)| match a {
+        Operand::Tensor(t) if wanted & bit(i) != 0 => edge_of(t),
+        _ => Ok(Edge::None),
+    };
+    args.iter().enumerate().map(edge).collect()
+}
+
+/// Those of the inputs that require a gradient whose gradients lead somewhere: not those of a view
+/// of a leaf made without grad mode.
+#[inline]
+fn led(edges: &[Edge], wanted: u32) -> u32 {
+    let nowhere = |(i, e): (usize, &Edge)| if matches!(e, Edge::None) { bit(i) } else { 0 };
+    wanted & !edges.iter().enumerate().map(nowhere).fold(0, |a, b| a | b)
+}
+
 /// The node of a pointwise call. `before` stands for the first input where that was overwritten.
 fn pointwise_node(
     id: Id,
@@ -52,10 +70,10 @@ fn pointwise_node(
     wanted: u32,
     out: &Tensor,
     before: Option<&Tensor>,
+    edges: SmallVec<[Edge; 2]>,
 ) -> Result<Node> {
     let formula = &id.op().formula;
-    let saves = formula.saves(wanted);
-    let mut edges: SmallVec<[Edge; 2]> = SmallVec::new();
+    let saves = formula.saves(led(&edges, wanted));
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     let mut plain = true;
     let written = args.first().and_then(Operand::tensor).is_some_and(|x| x.same(out));
@@ -63,7 +81,6 @@ fn pointwise_node(
         let wants = wanted & bit(i) != 0;
         match a {
             Operand::Tensor(t) => {
-                edges.push(if wants { edge_of(t)? } else { Edge::None });
                 plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
                 saved.push(if saves & (1 << i) != 0 {
                     match before.filter(|_| i == 0) {
@@ -77,10 +94,7 @@ fn pointwise_node(
                     Saved::Absent
                 });
             }
-            Operand::Number(s) => {
-                edges.push(Edge::None);
-                saved.push(Saved::Number(*s));
-            }
+            Operand::Number(s) => saved.push(Saved::Number(*s)),
         }
     }
     if saves & 256 != 0 {
@@ -179,10 +193,11 @@ fn structured_node(
     outputs: &[Tensor],
 ) -> Result<Node> {
     let formula = &id.op().formula;
-    let saves =
-        if matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_)) { 0 } else { formula.saves(wanted) };
     let tracked = slots.iter().take(formula.tracked().unwrap_or(slots.len()));
-    let edges = tracked.map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
+    let edges: SmallVec<_> =
+        tracked.map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
+    let listed = matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_));
+    let saves = if listed { 0 } else { formula.saves(led(&edges, wanted)) };
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     for (i, t) in slots.iter().enumerate() {
         saved.push(match t {
@@ -304,6 +319,8 @@ pub(crate) struct InPlace<'a> {
     id: Id,
     args: &'a [Operand<'a>],
     wanted: u32,
+    /// Of before the write, which outdates the history of views of the same memory.
+    edges: SmallVec<[Edge; 2]>,
     before: Option<Tensor>,
     /// Some argument carries a tangent.
     dual: bool,
@@ -318,7 +335,8 @@ impl<'a> InPlace<'a> {
             0
         };
         let dual = forward::active() && forward::any(args.iter().filter_map(Operand::tensor))?;
-        let mut me = InPlace { id, args, wanted, before: None, dual };
+        let edges = if wanted != 0 { edges_of(args, wanted)? } else { SmallVec::new() };
+        let mut me = InPlace { id, args, wanted, edges, before: None, dual };
         if let Some(Operand::Tensor(x)) = args.first() {
             if wanted != 0 || dual {
                 views::refresh(x)?;
@@ -343,7 +361,8 @@ impl<'a> InPlace<'a> {
     pub fn finish(self, x: &Tensor) -> Result<()> {
         if self.wanted != 0 {
             views::mark_fresh(x);
-            let node = pointwise_node(self.id, self.args, self.wanted, x, self.before.as_ref())?;
+            let old = self.before.as_ref();
+            let node = pointwise_node(self.id, self.args, self.wanted, x, old, self.edges)?;
             views::rebase(x, node)?;
         }
         match &self.before {
@@ -365,7 +384,7 @@ pub(crate) fn structured_in_place(id: Id, args: &[Value]) -> Result<Tensor> {
         return write_in_place(id, write, x, args, &slots);
     }
     let recorded = grad_enabled() && slots.iter().flatten().any(|t| t.requires_grad());
-    let history = edge_of(x)?;
+    let history = if recorded { edge_of(x)? } else { Edge::None };
     let mut args = args.to_vec();
     args[0] = Value::Tensor(if recorded || forward::active() {
         // The node may save it, so it has to keep the old values.

@@ -4,6 +4,7 @@
 //! move, so a handle is a pointer; freed slots are reused. Freeing is iterative: a node whose count
 //! reaches zero is put on a list, and whoever put the first one there empties it.
 
+use crate::formula::bit;
 use crate::hooks::Hooks;
 use crate::op::Id;
 use crate::saved::Packed;
@@ -275,14 +276,19 @@ impl Node {
         self.inner().freed.get()
     }
 
-    /// Drops the saved tensors, after the node ran. A node that saved only numbers can run again.
+    /// Drops the saved tensors, after the node ran. A node that saved nothing can run again.
     #[inline]
     pub(crate) fn release(&self) {
         if let Some(rule) = self.rule() {
             self.inner().freed.set(true);
             rule.release();
         }
-        if self.saved().iter().all(|s| matches!(s, Saved::Absent | Saved::Number(_))) {
+        let nothing = |(i, s): (usize, &Saved)| match s {
+            Saved::Absent => true,
+            Saved::Number(_) => self.op().op().reads & bit(i) == 0,
+            _ => false,
+        };
+        if self.saved().iter().enumerate().all(nothing) {
             return;
         }
         self.inner().freed.set(true);

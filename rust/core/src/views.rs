@@ -149,15 +149,15 @@ pub(crate) fn check_in_place(x: &Tensor, recorded: bool) -> Result<()> {
                 "a view of a leaf Variable that requires grad is being used in an in-place operation."
             );
         }
-        refresh(x)?;
     }
+    // PyTorch asks this of a view before it brings its history up to date.
     if x.is_leaf() && x.requires_grad() {
         bail!(
             Runtime,
             "a leaf Variable that requires grad is being used in an in-place operation."
         );
     }
-    Ok(())
+    refresh(x)
 }
 
 /// The in-place form of a view (`t_`, `squeeze_`): the tensor takes the layout that the operation
@@ -168,7 +168,7 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
     };
     let recorded = grad_enabled() && x.requires_grad();
     check_in_place(x, recorded)?;
-    let edge = edge_of(x)?;
+    let edge = if recorded { edge_of(x)? } else { Edge::None };
     let mut args = args.to_vec();
     args[0] = Value::Tensor(x.detach());
     let out = {

@@ -75,6 +75,23 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     rule(op, &cx, grads, node.edges().len(), &value)
 }
 
+/// Fails as PyTorch's nodes do, which unpack all that they saved, be it needed or not.
+#[cold]
+pub(crate) fn check_saved(node: &Node, wanted: u32) -> Result<()> {
+    if node.rule().is_none() && node.op().op().formula.saves(u32::MAX) != 0 {
+        node.check_not_released()?;
+    }
+    for saved in node.saved() {
+        match saved {
+            Saved::Input(t, version) => check_version(t, *version, None)?,
+            Saved::Output(t, version, k) => check_version(t, *version, Some((node, *k)))?,
+            Saved::Packed(p) if wanted == 0 => drop(p.unpack(node)?),
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
 /// The outputs that have a gradient, as a set.
 pub(crate) fn given(grads: &[Option<Tensor>]) -> u32 {
     grads.iter().enumerate().fold(0, |set, (k, g)| if g.is_some() { set | bit(k) } else { set })
@@ -315,6 +332,9 @@ pub(crate) fn run(
 }
 
 fn pointwise_step(id: Id, args: &[Val]) -> Result<Val> {
+    if id == Id::BESIDE && !grad_enabled() {
+        return Ok(args[0].clone());
+    }
     if let Some(known) = short(id, args) {
         return Ok(known);
     }

@@ -152,5 +152,8 @@ fn assign(part: &Tensor, value: Operand) -> wengert::Result<()> {
     while v.ndim() > part.ndim() && v.shape()[0] == 1 {
         v = v.select(0, 0)?;
     }
+    if v.ndim() == 0 && part.ndim() != 0 {
+        return call_in_place(Id::FILL_TENSOR_IN_PLACE, &[part.into(), v.into()]).map(drop);
+    }
     pointwise::assign(part, Operand::Tensor(&v.expand(part.shape())?)).map(drop)
 }

@@ -16,10 +16,11 @@ pub(super) struct Leaves {
 }
 
 impl Leaves {
-    /// Notes one use of `t`; true if no more will come.
-    pub fn used(&mut self, t: &Tensor, run: &Run) -> bool {
+    /// Notes one use of `t`; true if no more will come, neither of `rest`, which are noted next, nor
+    /// of nodes still to run.
+    pub fn used(&mut self, t: &Tensor, rest: &[Edge], run: &Run) -> bool {
         let Some(left) = &mut self.left else {
-            let left = count(run);
+            let left = count(run, rest);
             let last = !left.contains_key(&t.id());
             self.left = Some(left);
             return last;
@@ -33,8 +34,8 @@ impl Leaves {
     }
 }
 
-/// The edges to leaves with hooks among all nodes that are still to run.
-fn count(run: &Run) -> HashMap<usize, usize> {
+/// The edges to leaves with hooks: those of `rest`, and of all nodes that are still to run.
+fn count(run: &Run, rest: &[Edge]) -> HashMap<usize, usize> {
     let mut stack: Vec<Node> = Vec::new();
     for (_, slot) in run.queue.iter() {
         if let Target::Node(n) = &run.entries[*slot as usize].target {
@@ -43,16 +44,19 @@ fn count(run: &Run) -> HashMap<usize, usize> {
     }
     let mut seen = HashSet::new();
     let mut left = HashMap::new();
-    while let Some(n) = stack.pop() {
-        if !seen.insert(n.id()) {
-            continue;
-        }
-        for edge in n.edges().iter().filter(|e| run.wants(e)) {
+    let mut note = |edges: &[Edge], stack: &mut Vec<Node>| {
+        for edge in edges.iter().filter(|e| run.wants(e)) {
             match edge {
                 Edge::Leaf(t) if t.leaf_hooks().is_some() => *left.entry(t.id()).or_insert(0) += 1,
                 Edge::Node(m, _) => stack.push(m.clone()),
                 _ => (),
             }
+        }
+    };
+    note(rest, &mut stack);
+    while let Some(n) = stack.pop() {
+        if seen.insert(n.id()) {
+            note(n.edges(), &mut stack);
         }
     }
     left

@@ -95,11 +95,9 @@ pub(super) fn run(
             run.restrict(roots, inputs);
         }
         for (root, grad) in roots.iter().zip(grads) {
-            run.send(root, grad)?;
+            run.add(root, grad)?; // needed or not: its hooks are called
         }
-        for root in roots {
-            run.settle(std::slice::from_ref(root))?;
-        }
+        run.settle(roots)?;
         while let Some((_, slot)) = run.queue.pop() {
             run.visit(slot)?;
         }
@@ -166,11 +164,14 @@ impl Run<'_> {
         })
     }
 
-    /// Adds `grad` to what waits at the end of `edge`.
+    /// Hands `grad` on along `edge`, if it is of use there.
     fn send(&mut self, edge: &Edge, grad: Tensor) -> Result<()> {
-        if !self.wants(edge) {
-            return Ok(());
-        }
+        if self.wants(edge) { self.add(edge, grad) } else { Ok(()) }
+    }
+
+    /// Adds `grad` to what waits at the end of `edge`.
+    #[inline]
+    fn add(&mut self, edge: &Edge, grad: Tensor) -> Result<()> {
         let (slot, output) = match edge {
             Edge::None => return Ok(()),
             Edge::Leaf(t) => (self.leaf_slot(t), 0),
@@ -294,6 +295,9 @@ impl Run<'_> {
                 wanted |= bit(i);
             }
         }
+        if wanted == 0 || self.options.inputs.is_some() {
+            vjp::check_saved(&node, wanted)?;
+        }
         let mut out = vjp::Grads::new();
         if wanted != 0 && grads.iter().any(Option::is_some) {
             out = if anomaly::enabled() {
@@ -333,11 +337,11 @@ impl Run<'_> {
 
     /// Runs the leaves with hooks that no other node will send to, after `edges` were served.
     fn settle(&mut self, edges: &[Edge]) -> Result<()> {
-        for edge in edges {
+        for (i, edge) in edges.iter().enumerate() {
             if let Edge::Leaf(t) = edge
                 && t.leaf_hooks().is_some()
                 && self.wants(edge)
-                && self.last_use(t)
+                && self.last_use(t, &edges[i + 1..])
             {
                 let slot = self.leaf_slot(t) as usize;
                 if let Some(g) = self.entries[slot].grads.pop() {
@@ -348,11 +352,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn last_use(&mut self, t: &Tensor) -> bool {
+    fn last_use(&mut self, t: &Tensor, rest: &[Edge]) -> bool {
         let mut leaves = std::mem::take(&mut self.leaves);
-        let last = leaves.used(t, self);
+        let last = leaves.used(t, rest, self);
         self.leaves = leaves;
         last
+    }
+
+    /// True if the leaf is one of the inputs.
+    fn asked(&self, t: &Tensor) -> bool {
+        self.known_leaf(t).is_some_and(|slot| self.entries[slot as usize].captured)
     }
 
     /// Hands a leaf its gradient.
@@ -368,7 +377,7 @@ impl Run<'_> {
                 found.clone_from(&grads[0]);
             }
         }
-        if self.options.inputs.is_some() && !self.options.accumulate {
+        if self.options.inputs.is_some() && !(self.options.accumulate && self.asked(t)) {
             return Ok(());
         }
         // A copy of the list: a hook may change it.

@@ -68,6 +68,12 @@ fn compile(formula: &Formula, dtype: DType, wanted: u32) -> Option<Compiled> {
             continue;
         }
         let Action::Pointwise(id) = s.action else { return None };
+        if id == Id::BESIDE {
+            // Only a recorded run sees what it is for.
+            let X::Step(n) = s.args[0] else { return None };
+            (regs[i], types[i]) = (regs[n as usize], types[n as usize]);
+            continue;
+        }
         let p = block(id);
         p.forward.get(if p.dtype == Rule::Truth { DType::Bool } else { dtype })?;
         let compute = if p.dtype == Rule::Truth { DType::Bool } else { dtype };

@@ -208,10 +208,21 @@ fn scatter(x: &Tensor, a: &Args, source: &Tensor, how: How) -> Result<()> {
     scatter_with(x, a.int(1)?, a.tensor(2)?, source, how)
 }
 
+/// A source without dimensions is no number where the indices have several.
+pub(super) fn check_source(index: &Tensor, source: &Tensor) -> Result<()> {
+    if source.ndim() == 0 && index.ndim() > 1 && index.numel() > 0 {
+        bail!(Runtime, "Index tensor must have the same number of dimensions as src tensor");
+    }
+    Ok(())
+}
+
 /// What is scattered: a tensor, or a number as a tensor.
 fn source_of(x: &Tensor, a: &Args) -> Result<Tensor> {
     match a.get(3) {
-        Value::Tensor(t) => Ok(t.clone()),
+        Value::Tensor(t) => {
+            check_source(a.tensor(2)?, t)?;
+            Ok(t.clone())
+        }
         _ => Tensor::full(&[], a.number(3)?, x.dtype()),
     }
 }
@@ -230,6 +241,7 @@ pub(crate) fn put_how(x: &Tensor, a: &Args) -> Result<()> {
 }
 
 pub(crate) fn add(x: &Tensor, a: &Args) -> Result<()> {
+    check_source(a.tensor(2)?, a.tensor(3)?)?;
     scatter(x, a, a.tensor(3)?, How::Combine(Combine::Add))
 }
 

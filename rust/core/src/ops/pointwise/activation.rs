@@ -27,7 +27,7 @@ pub(crate) const RELU: Pointwise = Pointwise {
         float |x| T::select(x < T::lit(0.0), T::lit(0.0), x);
         int |x| x.max(T::lit(0))
     ),
-    vjp: Vjp::One(|_x, y, g| X::Lit(0.0).when_else(y.le(0.0), g)),
+    vjp: Vjp::One(|_x, y, g| X::Lit(0.0).when_else(y.le(0.0), g).beside(y)),
     node: "ReluBackward0",
     samples: &[Range(-4.0, 4.0)],
 };

@@ -252,6 +252,18 @@ pub(crate) const SIGN: Pointwise = Pointwise {
     samples: &[Range(-4.0, 4.0)],
 };
 
+pub(crate) const BESIDE: Pointwise = Pointwise {
+    schema: "_beside(Tensor self, Tensor other) -> Tensor",
+    aliases: &[],
+    doc: "`self`; it depends on `other` with the derivative zero.",
+    forms: Forms::HIDDEN,
+    dtype: Rule::Promote,
+    forward: kernel!(float |x, _other| x; int |x, _other| x; bool |x, _other| x),
+    vjp: Vjp::Two(|_a, _b, _y, g| (g, g.when(X::Lit(0.0)))),
+    node: "ThresholdBackwardBackward0",
+    samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
+};
+
 pub(crate) const SQUARE: Pointwise = Pointwise {
     schema: "square(Tensor self) -> Tensor",
     aliases: &[],

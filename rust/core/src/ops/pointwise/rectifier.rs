@@ -11,7 +11,7 @@ pub(crate) const LEAKY_RELU: Pointwise = Pointwise {
     forms: Forms::HIDDEN,
     dtype: Rule::First,
     forward: kernel!(float | x, s | T::select(x > T::lit(0.0), x, x * s)),
-    vjp: Vjp::Two(|x, s, _y, g| (g.when_else(x.gt(0.0), g * s), X::None)),
+    vjp: Vjp::Two(|x, s, _y, g| (g.when_else(x.gt(0.0), g * s).beside(x), X::None)),
     node: "LeakyReluBackward0",
     samples: &[Range(-4.0, 4.0), Range(0.01, 0.5)],
 };
@@ -73,7 +73,7 @@ pub(crate) const HARDTANH: Pointwise = Pointwise {
     dtype: Rule::First,
     forward: kernel!(float |x, a, b| x.max_nan(a).min_nan(b); int |x, a, b| x.max(a).min(b)),
     vjp: Vjp::Three(|x, a, b, _y, g| {
-        (X::Lit(0.0).when_else(x.le(a).or(x.ge(b)), g), X::None, X::None)
+        (X::Lit(0.0).when_else(x.le(a).or(x.ge(b)), g).beside(x), X::None, X::None)
     }),
     node: "HardtanhBackward0",
     samples: &[Range(-4.0, 4.0), Range(-2.0, -1.0), Range(1.0, 2.0)],
@@ -120,7 +120,7 @@ pub(crate) const HARDSIGMOID: Pointwise = Pointwise {
     forward: kernel!(
         float | x | (x + T::lit(3.0)).max_nan(T::lit(0.0)).min_nan(T::lit(6.0)) / T::lit(6.0)
     ),
-    vjp: Vjp::One(|x, _y, g| (g / 6.0).when(x.gt(-3.0).and(x.lt(3.0)))),
+    vjp: Vjp::One(|x, _y, g| (g / 6.0).when(x.gt(-3.0).and(x.lt(3.0))).beside(x)),
     node: "HardsigmoidBackward0",
     samples: &[Range(-4.0, 4.0)],
 };
@@ -149,7 +149,9 @@ pub(crate) const HARDSHRINK: Pointwise = Pointwise {
     forms: Forms::HIDDEN,
     dtype: Rule::First,
     forward: kernel!(float | x, l | T::select(x >= -l && x <= l, T::lit(0.0), x)),
-    vjp: Vjp::Two(|x, l, _y, g| (X::Lit(0.0).when_else(x.ge(-l).and(x.le(l)), g), X::None)),
+    vjp: Vjp::Two(|x, l, _y, g| {
+        (X::Lit(0.0).when_else(x.ge(-l).and(x.le(l)), g).beside(x), X::None)
+    }),
     node: "HardshrinkBackward0",
     samples: &[Range(-4.0, 4.0), Range(0.5, 1.0)],
 };
@@ -165,7 +167,9 @@ pub(crate) const SOFTSHRINK: Pointwise = Pointwise {
         float | x,
         l | T::select(x > l, x - l, T::select(x < -l, x + l, x * T::lit(0.0)))
     ),
-    vjp: Vjp::Two(|x, l, _y, g| (X::Lit(0.0).when_else(x.ge(-l).and(x.le(l)), g), X::None)),
+    vjp: Vjp::Two(|x, l, _y, g| {
+        (X::Lit(0.0).when_else(x.ge(-l).and(x.le(l)), g).beside(x), X::None)
+    }),
     node: "SoftshrinkBackward0",
     samples: &[Range(-4.0, 4.0), Range(0.5, 1.0)],
 };
@@ -180,7 +184,9 @@ pub(crate) const THRESHOLD: Pointwise = Pointwise {
         float |x, t, v| T::select(x <= t, v, x);
         int |x, t, v| T::select(x <= t, v, x)
     ),
-    vjp: Vjp::Three(|x, t, _v, _y, g| (X::Lit(0.0).when_else(x.le(t), g), X::None, X::None)),
+    vjp: Vjp::Three(|x, t, _v, _y, g| {
+        (X::Lit(0.0).when_else(x.le(t), g).beside(x), X::None, X::None)
+    }),
     node: "ThresholdBackward0",
     samples: &[Range(-4.0, 4.0), Range(-1.0, 1.0), Range(0.0, 1.0)],
 };
