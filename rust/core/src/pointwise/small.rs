@@ -2,7 +2,7 @@
 
 use super::{Operand, Plan, arg_dtype, block, result_dtype, special};
 use crate::op::{Id, Pointwise, Rule};
-use crate::shape::{Layout, Shape, Strides, broadcast_strides};
+use crate::shape::{Layout, Shape, Strides, broadcast_strides, expandable};
 use crate::{DType, Result, Scalar, Storage, Tensor, lazy};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
@@ -269,4 +269,82 @@ pub(super) fn few(p: &Pointwise, plan: &Plan, args: &[Operand]) -> Result<Option
     // SAFETY: all operands hold `n` elements in a row, of the dtypes the kernel is for.
     unsafe { kernel(out.ready_ptr(), &src, n) };
     Ok(Some(out))
+}
+
+/// True for a call that writes its result into its first argument, a small row-major tensor of
+/// floats, and needs no conversion.
+#[inline]
+pub(super) fn in_place_fits(id: Id, p: &Pointwise, args: &[Operand], x: &Tensor) -> bool {
+    let (d, n) = (x.dtype(), x.numel());
+    if n == 0
+        || !plain_floats(x)
+        || matches!(p.dtype, Rule::Truth | Rule::Mask | Rule::Compare)
+        || special::cheaper(id, args, d).is_some()
+        || p.forward.get(d).is_none()
+    {
+        return false;
+    }
+    args[1..].iter().all(|a| match a {
+        Operand::Tensor(t) => {
+            let whole = t.is_contiguous() && t.shape() == x.shape();
+            t.dtype() == d
+                && !t.storage().is_pending()
+                && (whole || (n <= MOST && expandable(t.shape(), x.shape())))
+                && (!t.storage().same(x.storage()) || t.same(x))
+        }
+        Operand::Number(s) => n <= MOST && !matches!(s, Scalar::Bool(_)),
+    })
+}
+
+/// Runs a call that [`in_place_fits`].
+#[inline]
+pub(super) fn few_in_place(p: &Pointwise, args: &[Operand], x: &Tensor) -> Result<()> {
+    let (d, n) = (x.dtype(), x.numel());
+    let Some(kernel) = p.forward.get(d) else { return Ok(()) };
+    lazy::before_write(x.storage())?;
+    let mut rooms = [const { Rows::new() }; 3];
+    let to = x.ready_ptr();
+    let mut src = [to.cast_const(); 3];
+    for (i, (a, room)) in args.iter().zip(&mut rooms).enumerate().skip(1) {
+        src[i] = match a {
+            Operand::Tensor(t) => as_rows(t, x.shape(), room)?,
+            Operand::Number(s) => {
+                // SAFETY: `room` holds `n` elements.
+                unsafe { fill(d.size(), room.at(), &s.bytes(d), n) };
+                room.at()
+            }
+        };
+    }
+    // SAFETY: all hold `n` elements of `d` in a row, and none but `x` itself overlaps it.
+    unsafe { kernel(to, &src, n) };
+    Ok(())
+}
+
+/// Copies at most [`MOST`] elements of one dtype, broadcasting; False if there are more, or another
+/// dtype: nothing was done.
+#[inline]
+pub(super) fn copy_few(from: &Tensor, to: &Tensor) -> Result<bool> {
+    let n = to.numel();
+    if n == 0 || n > MOST || from.dtype() != to.dtype() || from.storage().same(to.storage()) {
+        return Ok(false);
+    }
+    let size = to.dtype().size();
+    let mut room = Rows::new();
+    let (src, dst) = (as_rows(from, to.shape(), &mut room)?, to.ptr()?);
+    let Some(last) = to.ndim().checked_sub(1).filter(|_| !to.is_contiguous()) else {
+        // SAFETY: both hold `n` elements of this size in a row, in different memory.
+        unsafe { dst.copy_from_nonoverlapping(src, n * size) };
+        return Ok(true);
+    };
+    let (run, step) = (to.shape()[last], to.strides()[last] * size as isize);
+    let mut done = 0;
+    each_row(to.shape(), to.strides(), |start| {
+        // SAFETY: a row of a live tensor; `src` holds all elements.
+        unsafe {
+            let (dst, src) = (dst.offset(start * size as isize), src.add(done * size));
+            copy_strided(size, dst, step, src, size as isize, run);
+        }
+        done += run;
+    });
+    Ok(true)
 }
