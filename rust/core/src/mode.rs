@@ -46,12 +46,18 @@ pub fn current() -> Mode {
 }
 
 /// Sets the modes of this thread; returns what they were.
+#[inline]
 pub fn set(new: Mode) -> Mode {
     let old = MODE.replace(new);
     if new.inference() != old.inference() {
-        inferring(|n| if new.inference() { *n += 1 } else { *n -= 1 });
+        count(new.inference());
     }
     old
+}
+
+#[cold]
+fn count(entered: bool) {
+    inferring(|n| if entered { *n += 1 } else { *n -= 1 });
 }
 
 /// True if operations on tensors that require gradients are recorded in this thread.
@@ -60,10 +66,15 @@ pub fn grad_enabled() -> bool {
     MODE.get() == Mode::RECORDING
 }
 
-/// True if tensors that this thread makes are inference tensors.
+/// True if some thread is in inference mode.
 #[inline(always)]
+pub(crate) fn any_inference() -> bool {
+    inferring(|n| *n != 0)
+}
+
+/// True if tensors that this thread makes are inference tensors.
 pub fn inference() -> bool {
-    inferring(|n| *n != 0) && MODE.get().inference()
+    MODE.get().inference()
 }
 
 /// True if nodes may save inference tensors: in the functions of transforms (`torch.func`), where
@@ -109,6 +120,7 @@ impl Guard {
 }
 
 impl Drop for Guard {
+    #[inline]
     fn drop(&mut self) {
         set(self.0);
     }

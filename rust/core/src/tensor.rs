@@ -96,12 +96,16 @@ impl Tensor {
     /// A tensor over given memory.
     #[inline]
     pub fn from_parts(storage: Storage, layout: Layout, dtype: DType) -> Tensor {
-        let flags = if mode::inference() { INFERENCE } else { 0 };
-        Tensor::of_kind(storage, layout, dtype, flags)
+        let t = Tensor::normal(storage, layout, dtype);
+        if mode::any_inference() {
+            t.take_kind();
+        }
+        t
     }
 
+    /// As [`Tensor::from_parts`], not an inference tensor in any mode.
     #[inline]
-    fn of_kind(storage: Storage, layout: Layout, dtype: DType, flags: u8) -> Tensor {
+    fn normal(storage: Storage, layout: Layout, dtype: DType) -> Tensor {
         let slot = slots(Vec::pop).unwrap_or_else(|| Box::leak(Box::new_uninit()).into_ref());
         live(|n| *n += 1);
         // SAFETY: the slot is ours alone and holds no live value.
@@ -109,7 +113,7 @@ impl Tensor {
             slot.as_ptr().write(Inner {
                 refs: Cell::new(1),
                 dtype: Cell::new(dtype),
-                flags: Cell::new(flags),
+                flags: Cell::new(0),
                 output: Cell::new(0),
                 host: Cell::new(std::ptr::null_mut()),
                 storage: UnsafeCell::new(storage),
@@ -283,6 +287,11 @@ impl Tensor {
         self.set_flag(RETAINS_GRAD, on);
     }
 
+    /// True unless the view, if it is one, was made in the plainest way.
+    pub(crate) fn is_odd_view(&self) -> bool {
+        self.flag(CREATION | INFERENCE)
+    }
+
     /// How this view was made.
     pub(crate) fn creation(&self) -> Creation {
         match (self.inner().flags.get() & CREATION) >> 4 {
@@ -375,7 +384,7 @@ impl Tensor {
     /// base.
     #[inline]
     pub fn alias(&self, layout: Layout) -> Tensor {
-        let t = Tensor::of_kind(self.storage().clone(), layout, self.dtype(), 0);
+        let t = Tensor::normal(self.storage().clone(), layout, self.dtype());
         if self.flag(COUNTED | INFERENCE) {
             self.pass_kind(&t);
         }

@@ -39,15 +39,19 @@ pub(crate) enum Creation {
 /// Finishes a view of `parent` made by an operation: remembers how it came to be.
 pub(crate) fn made(view: &Tensor, parent: Option<&Tensor>) {
     mark_fresh(view);
+    if !grad_enabled() || parent.is_some_and(Tensor::is_odd_view) {
+        remember_creation(view, parent.map_or(Creation::Plain, Tensor::creation));
+    }
+}
+
+#[cold]
+fn remember_creation(view: &Tensor, parent: Creation) {
     let mode = match mode::current() {
         mode if mode.inference() => Creation::Inference,
         mode if !mode.grad() => Creation::NoGrad,
-        _ => view.creation(),
+        _ => Creation::Plain,
     };
-    let creation = mode.max(parent.map_or(Creation::Plain, Tensor::creation));
-    if creation != Creation::Plain {
-        view.set_creation(creation);
-    }
+    view.set_creation(mode.max(parent).max(view.creation()));
 }
 
 /// Brings the history of a view up to date after its base was written to.

@@ -40,6 +40,13 @@ impl Tensor {
         self.flag(INFERENCE) && self.base().is_none()
     }
 
+    /// A new tensor is of the kind that the thread's mode says.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_kind(&self) {
+        self.set_flag(INFERENCE, mode::inference());
+    }
+
     /// Refuses a write to an inference tensor outside of inference mode.
     ///
     /// # Errors
