@@ -44,6 +44,8 @@ SPECIAL = {
     "take_along_dim": [([(2, 3), int], {"dim": 1})],
     "split.sizes": [([(2, 3), Plain([1, 2], tensor=False)], {"dim": 1})],
     "split.Tensor": [([(2, 3), 2], {"dim": 1})],
+    "unsafe_split.Tensor": [([(2, 3), 2], {"dim": 1})],
+    "unsafe_split_with_sizes": [([(2, 3), Plain([1, 2], tensor=False)], {"dim": 1})],
     "pow.Scalar": [([1.3, (2, 3)], {})],
     "xlogy.Scalar_Self": [([1.3, (2, 3)], {})],
     "permute": [([(2, 3)], {"dims": [1, 0]})],

@@ -22,6 +22,7 @@ __all__ = [
     "is_complex",
     "is_conj",
     "is_floating_point",
+    "is_inference",
     "is_nonzero",
     "is_same_size",
     "is_signed",
@@ -102,6 +103,17 @@ def is_floating_point(input: Tensor) -> bool:
     True
     """
     return _tensor("is_floating_point", input).is_floating_point()
+
+
+def is_inference(input: Tensor) -> bool:
+    """True if `input` was made inside `inference_mode`, or is a view of such a tensor.
+
+    >>> with torch.inference_mode():
+    ...     x = torch.ones(1)
+    >>> torch.is_inference(x)
+    True
+    """
+    return _tensor("is_inference", input).is_inference()
 
 
 def is_complex(input: Tensor) -> bool:

@@ -67,16 +67,6 @@ def is_neg(self):
 
 
 @attach
-def is_inference(self):
-    """False: tensors made in inference mode are not told apart yet.
-
-    >>> torch.ones(1).is_inference()
-    False
-    """
-    return False
-
-
-@attach
 def conj(self):
     """The tensor itself: it is real.
 

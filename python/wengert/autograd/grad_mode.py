@@ -1,6 +1,6 @@
 """Context managers and decorators that switch recording on and off."""
 
-from .._wengert import _set_grad_enabled, is_grad_enabled
+from .._wengert import _set_grad_enabled, _set_modes, is_grad_enabled
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
 
@@ -136,29 +136,28 @@ class set_grad_enabled(_Mode):
 
 
 class inference_mode(_Mode):
-    """Operations inside are not recorded (inference tensors are not told apart yet).
+    """Inside, nothing is recorded, and new tensors are inference tensors, which no node saves.
+
+    `inference_mode(False)` is the normal mode again, inside an outer one.
 
     >>> x = torch.ones(1, requires_grad=True)
     >>> with torch.inference_mode():
-    ...     (x * 2).requires_grad
-    False
+    ...     y = x * 2
+    >>> y.requires_grad, y.is_inference()
+    (False, True)
     """
 
     def __new__(cls, mode=True) -> "inference_mode":
-        self = object.__new__(cls)
-        if callable(mode):
-            self.mode = True
-            return self(mode)  # type: ignore
-        return self
+        return object.__new__(cls) if isinstance(mode, bool) else cls()(mode)  # type: ignore
 
     def __init__(self, mode=True):
-        self.mode, self.before = bool(mode), True
+        self.mode, self.before = mode, (True, False)
 
     def clone(self):
         return type(self)(self.mode)
 
     def __enter__(self):
-        self.before = _set_grad_enabled(not self.mode)
+        self.before = _set_modes(not self.mode, self.mode)
 
     def __exit__(self, *exc):
-        _set_grad_enabled(self.before)
+        _set_modes(*self.before)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from .. import _wengert
 from .._pytree import flatten, map_leaves, unflatten
 from .._wengert import Tensor, is_grad_enabled
-from ..autograd import enable_grad, no_grad
+from ..autograd import no_grad
 from ._vmap import vmap
 
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
@@ -39,10 +39,11 @@ def _outer():
 def _inside(leaves):
     """The function of a transform runs."""
     _running.append(leaves)
+    modes = _wengert._enter_transform(True)
     try:
-        with enable_grad():
-            yield
+        yield
     finally:
+        _wengert._exit_transform(*modes)
         _running.pop()
 
 
@@ -244,11 +245,13 @@ class _Level:
     """A forward-mode level of a transform."""
 
     def __enter__(self):
+        self.modes = _wengert._enter_transform(is_grad_enabled())
         self.level = _wengert._enter_dual_level()
         return self
 
     def __exit__(self, *exc):
         _wengert._exit_dual_level(self.level)
+        _wengert._exit_transform(*self.modes)
 
     def dual(self, primal, tangent):
         return _wengert._make_dual(primal, tangent, self.level)
@@ -416,7 +419,7 @@ def linearize(func, *primals):
     inputs = _Inputs(primals, None)
     pull = _Pullback(func, inputs, False)
     # The backward pass is linear in the cotangents: recorded once, its transpose is the slope.
-    with enable_grad():
+    with _inside(inputs.leaves):
         dummies = [_wengert.ones_like(o).requires_grad_() for o in pull.outputs]
         rows = _backward(pull.outputs, inputs.leaves, dummies, True)
 

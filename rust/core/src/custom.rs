@@ -45,6 +45,7 @@ pub struct Output {
 pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
     let out = if o.input && !o.dirty { alias(t) } else { t.clone() };
     if o.dirty {
+        t.check_writable()?;
         t.bump_version();
     }
     let Some(node) = node.filter(|_| o.differentiable) else {
@@ -91,20 +92,21 @@ fn alias(t: &Tensor) -> Tensor {
 
 /// How a tensor that the function saves is kept: an output without its node, which would be a
 /// cycle.
-pub fn saved(node: &Node, t: &Tensor) -> Saved {
-    match t.node() {
-        Some(n) if n.same(node) => Saved::Output(t.detach(), t.version(), t.output_nr() as u32),
-        _ => Saved::Input(t.clone(), t.version()),
-    }
+fn saved(node: &Node, t: &Tensor) -> Result<Saved> {
+    let version = t.version_to_save()?;
+    Ok(match t.node() {
+        Some(n) if n.same(node) => Saved::Output(t.detach(), version, t.output_nr() as u32),
+        _ => Saved::Input(t.clone(), version),
+    })
 }
 
 /// Keeps what the function saves, one entry per tensor or None.
 ///
 /// # Errors
-/// Those of a hook that packs.
+/// Those of a hook that packs, and PyTorch's for an inference tensor.
 pub fn save<'a>(node: &Node, tensors: impl Iterator<Item = Option<&'a Tensor>>) -> Result<()> {
-    let one = |t: Option<&Tensor>| t.map_or(Saved::Absent, |t| saved(node, t));
-    let mut list: SmallVec<[Saved; 2]> = tensors.map(one).collect();
+    let one = |t: Option<&Tensor>| t.map_or(Ok(Saved::Absent), |t| saved(node, t));
+    let mut list: SmallVec<[Saved; 2]> = tensors.map(one).collect::<Result<_>>()?;
     if crate::saved::hooked() {
         crate::saved::pack(&mut list)?;
     }

@@ -12,7 +12,7 @@
 
 mod rules;
 
-use crate::mode::grad_enabled;
+use crate::mode::{self, grad_enabled};
 use crate::ops::Id;
 use crate::pointwise::{self, Operand};
 use crate::shape::show;
@@ -55,9 +55,9 @@ pub fn active() -> bool {
     seen(|n| *n != 0)
 }
 
-/// Levels that calls see at present.
+/// Levels that calls see at present: none in inference mode.
 fn visible() -> std::ops::Range<usize> {
-    0..seen(|n| *n)
+    if mode::inference() { 0..0 } else { 0..seen(|n| *n) }
 }
 
 /// While it lives, only tangents of levels below `n` are seen.
@@ -239,6 +239,7 @@ fn own_leaf(t: &Tensor) -> Result<Tensor> {
             set(&leaf, level, Some(x));
         }
     }
+    leaf.set_normal();
     leaf.with_meta(|m| m.private = true);
     leaf.requires_grad_(true)
 }

@@ -7,6 +7,7 @@ use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
 use crate::shape::check_output;
 use crate::tape::{Edge, Info, Meta, Node, Saved};
+use crate::tensor::kind::all_inference;
 use crate::value::Args;
 use crate::{Result, Tensor, Value, bail, forward, overlap, saved, views};
 use smallvec::SmallVec;
@@ -27,7 +28,11 @@ pub(crate) fn edge_of(t: &Tensor) -> Result<Edge> {
 #[inline]
 pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
     let needed = args.iter().any(|a| a.tensor().is_some_and(Tensor::requires_grad));
-    if needed && grad_enabled() && out.dtype().is_differentiable() {
+    if needed
+        && grad_enabled()
+        && out.dtype().is_differentiable()
+        && !all_inference(args.iter().map(Operand::tensor))
+    {
         let wanted = wanted(args.iter().map(Operand::tensor));
         let node = pointwise_node(id, args, wanted, out, None, edges_of(args, wanted)?)?;
         out.set_node(Some(node), 0);
@@ -84,11 +89,11 @@ fn pointwise_node(
                 plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
                 saved.push(if saves & (1 << i) != 0 {
                     match before.filter(|_| i == 0) {
-                        Some(old) => Saved::Input(old.clone(), old.version()),
+                        Some(old) => Saved::Input(old.clone(), old.version_to_save()?),
                         None if i > 0 && written && t.storage().same(out.storage()) => {
                             overwritten(t, out)
                         }
-                        None => Saved::Input((*t).clone(), t.version()),
+                        None => Saved::Input((*t).clone(), t.version_to_save()?),
                     }
                 } else {
                     Saved::Absent
@@ -98,7 +103,7 @@ fn pointwise_node(
         }
     }
     if saves & 256 != 0 {
-        saved.push(Saved::Output(out.detach(), out.version(), 0));
+        saved.push(Saved::Output(out.detach(), out.version_to_save()?, 0));
     }
     if saved::hooked() {
         saved::pack(&mut saved)?;
@@ -150,7 +155,10 @@ pub(crate) fn structured(id: Id, s: &Structured, args: &[Value]) -> Result<Outpu
         return (s.forward)(Args(args));
     }
     let slots = tensor_slots(args);
-    let wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
+    let mut wanted = if grad_enabled() { wanted(slots.iter().copied()) } else { 0 };
+    if wanted != 0 && all_inference(slots.iter().copied()) {
+        wanted = 0;
+    }
     let outputs = {
         let _off = Guard::new(false);
         let _none = forward::Below::new(0);
@@ -201,13 +209,15 @@ fn structured_node(
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     for (i, t) in slots.iter().enumerate() {
         saved.push(match t {
-            Some(t) if saves & (1 << i.min(7)) != 0 => Saved::Input((*t).clone(), t.version()),
+            Some(t) if saves & (1 << i.min(7)) != 0 => {
+                Saved::Input((*t).clone(), t.version_to_save()?)
+            }
             _ => Saved::Absent,
         });
     }
     for (k, out) in outputs.iter().enumerate().take(8) {
         if saves & (256 << k) != 0 {
-            saved.push(Saved::Output(out.detach(), out.version(), k as u32));
+            saved.push(Saved::Output(out.detach(), out.version_to_save()?, k as u32));
         }
     }
     if saves == 0 {
@@ -255,6 +265,7 @@ pub(crate) fn check_in_place<'a>(
         // What may fail has to fail before the write.
         inputs.clone().filter(|_| recorded).try_for_each(views::refresh)?;
     }
+    x.check_writable()?;
     if !WRITE_ANYWHERE.contains(&id) {
         overlap::check_inside(x.layout())?;
     }
@@ -283,6 +294,7 @@ pub fn check_out(id: Id, out: &Tensor, args: &[Value]) -> Result<()> {
 /// # Errors
 /// PyTorch's, for memory that cannot grow; RuntimeError for an expanded tensor, unless `anywhere`.
 pub fn write_out(out: &Tensor, result: &Tensor, anywhere: bool) -> Result<()> {
+    out.check_writable()?;
     if out.shape() != result.shape() {
         out.take_shape(result.shape())?;
     } else if !anywhere {

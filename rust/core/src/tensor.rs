@@ -1,13 +1,13 @@
 //! The tensor handle: a counted pointer to storage, layout, dtype and autograd state.
 
-use crate::batch::{self, Batch};
+use crate::batch::Batch;
 use crate::forward::Tangent;
 use crate::hooks::Hooks;
 use crate::shape::{Layout, Shape, Strides};
 use crate::sync::guarded;
 use crate::tape::{Node, Notes};
 use crate::views::Creation;
-use crate::{DType, Result, Scalar, Storage, hooks, lazy};
+use crate::{DType, Result, Scalar, Storage, hooks, lazy, mode};
 use std::cell::{Cell, UnsafeCell};
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -30,6 +30,7 @@ const HOST_OWNED: u8 = 4;
 const WRAPPED: u8 = 8; // made of a Python number: weak in promotion
 const CREATION: u8 = 16 | 32; // how a view was made: `Creation` in bits 4 and 5
 const COUNTED: u8 = 64; // has a counter of writes that is not its storage's
+const INFERENCE: u8 = 128; // made in inference mode: an inference tensor, or a view of a normal one
 
 struct Inner {
     refs: Cell<u32>,
@@ -75,6 +76,7 @@ pub struct Host {
 }
 
 mod handle;
+pub(crate) mod kind;
 
 guarded!(slots: Vec<NonNull<Inner>> = Vec::new());
 guarded!(host: Option<Host> = None);
@@ -94,6 +96,16 @@ impl Tensor {
     /// A tensor over given memory.
     #[inline]
     pub fn from_parts(storage: Storage, layout: Layout, dtype: DType) -> Tensor {
+        let t = Tensor::normal(storage, layout, dtype);
+        if mode::any_inference() {
+            t.take_kind();
+        }
+        t
+    }
+
+    /// As [`Tensor::from_parts`], not an inference tensor in any mode.
+    #[inline]
+    fn normal(storage: Storage, layout: Layout, dtype: DType) -> Tensor {
         let slot = slots(Vec::pop).unwrap_or_else(|| Box::leak(Box::new_uninit()).into_ref());
         live(|n| *n += 1);
         // SAFETY: the slot is ours alone and holds no live value.
@@ -275,19 +287,29 @@ impl Tensor {
         self.set_flag(RETAINS_GRAD, on);
     }
 
+    /// True unless the view, if it is one, was made in the plainest way.
+    pub(crate) fn is_odd_view(&self) -> bool {
+        self.flag(CREATION | INFERENCE)
+    }
+
     /// How this view was made.
     pub(crate) fn creation(&self) -> Creation {
         match (self.inner().flags.get() & CREATION) >> 4 {
+            _ if self.flag(INFERENCE) => Creation::Inference,
             0 => Creation::Plain,
-            1 => Creation::Multi,
-            2 => Creation::NoGrad,
-            _ => Creation::Custom,
+            1 => Creation::Custom,
+            2 => Creation::Multi,
+            _ => Creation::NoGrad,
         }
     }
 
     pub(crate) fn set_creation(&self, creation: Creation) {
-        let rest = self.inner().flags.get() & !CREATION;
-        self.inner().flags.set(rest | (creation as u8) << 4);
+        if self.is_inference() {
+            return; // it is no view, for the history's sake
+        }
+        let rest = self.inner().flags.get() & !(CREATION | INFERENCE);
+        let new = if creation == Creation::Inference { INFERENCE } else { (creation as u8) << 4 };
+        self.inner().flags.set(rest | new);
     }
 
     /// A leaf that gradients are accumulated for.
@@ -358,39 +380,32 @@ impl Tensor {
         drop(old);
     }
 
-    /// Another tensor with the same memory and the given layout; no history, no base.
+    /// Another tensor with the same memory and the given layout, of the same kind; no history, no
+    /// base.
     #[inline]
     pub fn alias(&self, layout: Layout) -> Tensor {
-        let t = Tensor::from_parts(self.storage().clone(), layout, self.dtype());
-        if self.flag(COUNTED) {
-            t.count_at(self.counter().clone());
+        let t = Tensor::normal(self.storage().clone(), layout, self.dtype());
+        if self.flag(COUNTED | INFERENCE) {
+            self.pass_kind(&t);
         }
         t
     }
 
-    /// A view: an alias that knows what it is a view of.
+    /// A view: an alias that knows what it is a view of, unless that is an inference tensor.
     pub(crate) fn view_as_layout(&self, layout: Layout) -> Tensor {
         let view = self.alias(layout);
-        view.set_base(Some(self.base().unwrap_or(self).clone()));
+        if !view.flag(INFERENCE) {
+            view.set_base(Some(self.base().unwrap_or(self).clone()));
+        }
         view
     }
 
-    /// The same memory without history. Writes through either are seen by both.
-    pub fn detach(&self) -> Tensor {
-        if batch::is_batched(self)
-            && let Ok(t) = batch::within(self, &|t| Ok(t.detach()))
-        {
-            return t;
-        }
-        self.alias(self.layout().clone())
-    }
-
-    /// Takes over memory, layout and dtype of `other`, keeping identity, autograd state and the
-    /// count of writes.
+    /// Takes over memory, layout and dtype of `other`, keeping identity, kind, autograd state and
+    /// the count of writes.
     ///
     /// # Errors
     /// RuntimeError when memory cannot be had.
-    pub fn set_data(&self, other: &Tensor) -> Result<()> {
+    pub(crate) fn set_memory(&self, other: &Tensor) -> Result<()> {
         hooks::remember_form(self, other);
         if !self.storage().same(other.storage()) && !self.flag(COUNTED) {
             // Views and detached aliases go on counting together with this tensor.
@@ -407,43 +422,6 @@ impl Tensor {
         }
         self.inner().dtype.set(other.dtype());
         Ok(())
-    }
-
-    /// From now on writes to this tensor are counted by the version of `storage`.
-    fn count_at(&self, storage: Storage) {
-        self.set_flag(COUNTED, true);
-        self.with_meta(|m| m.counter = Some(storage));
-    }
-
-    /// The storage whose version counts for this tensor.
-    #[inline(always)]
-    fn counter(&self) -> &Storage {
-        if !self.flag(COUNTED) {
-            return self.storage();
-        }
-        self.meta().and_then(|m| m.counter.as_ref()).unwrap_or(self.storage())
-    }
-
-    /// Counts one in-place write; `version` starts at 0.
-    #[inline(always)]
-    pub fn bump_version(&self) {
-        self.counter().bump_version();
-    }
-
-    #[inline(always)]
-    pub fn version(&self) -> u32 {
-        self.counter().version()
-    }
-
-    /// `x.data`: the same memory without history, whose writes do not count as writes to `x`.
-    ///
-    /// # Errors
-    /// RuntimeError when memory cannot be had.
-    pub fn data(&self) -> Result<Tensor> {
-        self.ptr()?;
-        let t = self.detach();
-        t.count_at(Storage::new(0)?);
-        Ok(t)
     }
 
     /// Forgets the history: the tensor becomes a leaf that requires no gradient.

@@ -3,7 +3,7 @@
 
 use crate::error::Kind;
 use crate::formula::bit;
-use crate::mode::{Guard, grad_enabled};
+use crate::mode::{self, Guard, grad_enabled};
 use crate::op::{Id, Structured};
 use crate::record::edge_of;
 use crate::shape::Layout;
@@ -21,28 +21,37 @@ pub(crate) fn tensor_from_id(id: usize) -> Tensor {
     (*borrowed).clone()
 }
 
-/// How a view came to be, where that forbids rewriting its history.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How a view came to be, where that forbids rewriting its history. A view of a view has the
+/// greater of its own and of what it is a view of.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Creation {
     Plain,
+    /// By a custom function.
+    Custom,
     /// One of several views made by one call.
     Multi,
     /// While grad mode was off.
     NoGrad,
-    /// By a custom function.
-    Custom,
+    /// In inference mode.
+    Inference,
 }
 
 /// Finishes a view of `parent` made by an operation: remembers how it came to be.
 pub(crate) fn made(view: &Tensor, parent: Option<&Tensor>) {
     mark_fresh(view);
-    if !grad_enabled() {
-        view.set_creation(Creation::NoGrad);
-    } else if view.creation() == Creation::Plain
-        && let Some(parent) = parent
-    {
-        view.set_creation(parent.creation());
+    if !grad_enabled() || parent.is_some_and(Tensor::is_odd_view) {
+        remember_creation(view, parent.map_or(Creation::Plain, Tensor::creation));
     }
+}
+
+#[cold]
+fn remember_creation(view: &Tensor, parent: Creation) {
+    let mode = match mode::current() {
+        mode if mode.inference() => Creation::Inference,
+        mode if !mode.grad() => Creation::NoGrad,
+        _ => Creation::Plain,
+    };
+    view.set_creation(mode.max(parent).max(view.creation()));
 }
 
 /// Brings the history of a view up to date after its base was written to.
@@ -111,20 +120,27 @@ pub(crate) fn part_node(id: Id, edge: Edge, base: &Layout, t: &Tensor) -> Node {
 fn refusal(x: &Tensor, what: &str) -> Error {
     let creation = x.creation();
     let made_by = x.node().map(|n| format!("Output {} of {}", x.output_nr(), n.short_name()));
-    let mut text = match (made_by, creation) {
-        (Some(by), Creation::NoGrad) => format!("{by} is a view of a view which was created in"),
-        (Some(by), _) => format!("{by} is a view and {what} modified inplace."),
-        (None, _) => "A view was created in".to_string(),
+    let (mode, normal) = match creation {
+        Creation::Inference => ("inference", "in normal mode"),
+        _ => ("no_grad", "with grad mode enabled"),
     };
-    if !text.ends_with('.') {
-        text += &format!(" no_grad mode and {what} modified inplace with grad mode enabled.");
-    }
+    let in_mode = format!("created in {mode} mode and {what} modified inplace {normal}.");
+    let mut text = match made_by {
+        None => format!("A view was {in_mode}"),
+        Some(by) if creation >= Creation::NoGrad => {
+            format!("{by} is a view of a view which was {in_mode}")
+        }
+        Some(by) => format!("{by} is a view and {what} modified inplace."),
+    };
     text += match creation {
         Creation::Multi => {
             " This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
         }
         Creation::Custom => {
             " This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would override the custom backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of the custom Function."
+        }
+        Creation::Inference => {
+            " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the inference_mode block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
         }
         _ => {
             " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
@@ -168,6 +184,7 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
     };
     let recorded = grad_enabled() && x.requires_grad();
     check_in_place(x, recorded)?;
+    x.check_writable()?;
     let edge = if recorded { edge_of(x)? } else { Edge::None };
     let mut args = args.to_vec();
     args[0] = Value::Tensor(x.detach());
@@ -176,7 +193,7 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
         (op.forward)(Args(&args))?
     };
     let before = x.layout().clone();
-    out.iter().try_for_each(|out| x.set_data(out))?;
+    out.iter().try_for_each(|out| x.set_memory(out))?;
     x.bump_version();
     if recorded {
         mark_fresh(x);

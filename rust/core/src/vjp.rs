@@ -2,7 +2,7 @@
 //! tensor operations (recorded, if gradients of gradients are wanted).
 
 use crate::formula::{Action, Formula, Vjp, X, bit};
-use crate::mode::grad_enabled;
+use crate::mode::{Guard, Mode, grad_enabled};
 use crate::op::{Cx, Id, Op, Rule};
 use crate::pointwise::{Operand, block};
 use crate::tape::{Info, Node, Saved};
@@ -228,7 +228,7 @@ impl Node {
     /// # Errors
     /// As [`Node::saved_input`].
     pub fn saved_at(&self, i: usize) -> Result<Option<Tensor>> {
-        let _on = crate::mode::Guard::new(true);
+        let _on = Guard::with(Mode::RECORDING);
         let tensor = |v: Val| if let Val::Tensor(t) = v { Some(t) } else { None };
         unpacked(self, self.saved().get(i)).map(tensor)
     }
@@ -239,7 +239,7 @@ impl Node {
     /// As [`Node::saved_input`].
     pub fn saved_output(&self, k: usize) -> Result<Value> {
         self.check_not_released()?;
-        let _on = crate::mode::Guard::new(true);
+        let _on = Guard::with(Mode::RECORDING);
         Ok(unpack(self, X::Out(k as u8))?.value())
     }
 }

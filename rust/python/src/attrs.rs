@@ -114,7 +114,10 @@ getters! {
     /// 0
     output_nr: |t| Ok(integer(t.output_nr()));
     /// How many in-place writes its memory has seen.
-    _version: |t| Ok(integer(t.version() as usize));
+    _version: |t| match t.counts_versions() {
+        true => Ok(integer(t.version() as usize)),
+        false => Err(err!(Runtime, "Inference tensors do not track version counter.").into()),
+    };
     /// What it is a view of, or None.
     _base: |t| optional(t.base().cloned());
     /// The same memory without history; may be assigned.

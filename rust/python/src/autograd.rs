@@ -218,19 +218,49 @@ impl _Preserve {
     }
 }
 
-/// True if operations on tensors that require gradients are recorded.
+/// True if grad mode is on: operations on tensors that require gradients are recorded.
 ///
 /// >>> torch.is_grad_enabled()
 /// True
 #[pyfunction]
 pub fn is_grad_enabled() -> bool {
-    mode::grad_enabled()
+    mode::current().grad()
 }
 
-/// Switches recording on or off in this thread; returns what it was.
+/// True inside `inference_mode`.
+///
+/// >>> torch.is_inference_mode_enabled()
+/// False
+#[pyfunction]
+pub fn is_inference_mode_enabled() -> bool {
+    mode::current().inference()
+}
+
+/// Switches grad mode on or off in this thread; returns what it was.
 #[pyfunction]
 pub fn _set_grad_enabled(on: bool) -> bool {
     mode::set_grad_enabled(on)
+}
+
+/// Sets grad mode and inference mode of this thread; returns what they were.
+#[pyfunction]
+pub fn _set_modes(grad: bool, inference: bool) -> (bool, bool) {
+    let old = mode::set(mode::Mode::new(grad, inference));
+    (old.grad(), old.inference())
+}
+
+/// Enters the function of a transform: normal mode, in which even inference tensors are saved.
+/// Returns what [`_exit_transform`] is to restore.
+#[pyfunction]
+pub fn _enter_transform(grad: bool) -> (bool, bool, bool) {
+    let (before, inference) = _set_modes(grad, false);
+    (before, inference, mode::set_saves_inference(true))
+}
+
+#[pyfunction]
+pub fn _exit_transform(grad: bool, inference: bool, saves_inference: bool) {
+    _set_modes(grad, inference);
+    mode::set_saves_inference(saves_inference);
 }
 
 /// Nodes and tensors alive, for tests of leaks.

@@ -35,12 +35,12 @@ pub fn run<T>(pass: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// Runs a pass in a new thread, under this one's modes, while this one waits.
 fn elsewhere<T>(pass: impl FnOnce() -> Result<T>) -> Result<T> {
-    let state = (mode::grad_enabled(), saved::packers(), engine::inputs_given());
+    let state = (mode::current(), saved::packers(), engine::inputs_given());
     let work = Guarded((pass, state));
     let body = move || {
-        let (pass, (grad, packers, inputs)) = work.into_inner();
+        let (pass, (mode, packers, inputs)) = work.into_inner();
         Python::attach(|_| {
-            mode::set_grad_enabled(grad);
+            mode::set(mode);
             saved::set_packers(packers);
             engine::set_inputs_given(inputs);
             DEPTH.set(1);

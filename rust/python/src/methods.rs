@@ -221,6 +221,11 @@ methods! {
         /// >>> torch.ones(2).is_signed()
         /// True
         is_signed: |t, o| boolean(t.dtype().is_signed());
+        /// True for a tensor made inside `inference_mode`, and for its views.
+        ///
+        /// >>> torch.ones(2).is_inference()
+        /// False
+        is_inference: |t, o| boolean(t.is_inference());
         /// True for a view of another tensor.
         _is_view: |t, o| boolean(t.base().is_some());
         /// The only element, as a Python number. Raises RuntimeError if there is not exactly one.

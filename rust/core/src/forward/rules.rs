@@ -3,7 +3,7 @@
 use super::{Below, Tangents, give, mirror, tangent, visible, written};
 use crate::engine::{self, Options};
 use crate::formula::{Vjp, X, bit};
-use crate::mode::{Guard, grad_enabled};
+use crate::mode::{Guard, Mode, grad_enabled};
 use crate::op::{Cx, Op, Outputs, Structured, call, call1};
 use crate::ops::Id;
 use crate::pointwise::Operand;
@@ -246,7 +246,7 @@ impl Call<'_> {
     /// dummy, but may be written with logarithms of it: so it is one, not zero.
     fn transposed(&self, tangents: &Tangents) -> Result<Vec<Option<Tensor>>> {
         let create_graph = grad_enabled();
-        let _on = Guard::new(true);
+        let _on = Guard::with(Mode::RECORDING);
         let dummy = |t: &Tensor| match t.dtype().is_differentiable() {
             true => Tensor::full(t.shape(), 1.0.into(), t.dtype())?.requires_grad_(true).map(Some),
             false => Ok(None),

@@ -208,6 +208,7 @@ impl Tensor {
         if self.requires_grad() {
             bail!(Runtime, "cannot resize variables that require grad");
         }
+        self.check_writable()?;
         self.take_shape(shape)?;
         self.bump_version();
         Ok(())
@@ -223,7 +224,7 @@ impl Tensor {
             if bytes > 0 {
                 self.storage().grow(bytes + offset as usize * self.dtype().size())?;
             }
-            self.set_data(&self.alias(Layout::contiguous(shape).at(offset)))?;
+            self.set_memory(&self.alias(Layout::contiguous(shape).at(offset)))?;
         }
         Ok(())
     }
@@ -241,8 +242,9 @@ impl Tensor {
                 self.dtype().cpp_name()
             );
         }
+        self.check_writable()?;
         source.ptr()?;
-        self.set_data(source)?;
+        self.set_memory(source)?;
         self.bump_version();
         Ok(())
     }
@@ -260,6 +262,9 @@ impl Tensor {
         }
         if on && !self.dtype().is_differentiable() {
             bail!(Runtime, "only Tensors of floating point dtype can require gradients");
+        }
+        if on {
+            self.check_may_require_grad()?;
         }
         self.set_leaf_grad(on);
         Ok(self.clone())

@@ -1,7 +1,7 @@
 //! Parts of a tensor along a dimension: indices, ranges, pieces.
 
 use crate::formula::{Vjp, X};
-use crate::op::{Cx, Forms, Outputs, Structured, call1};
+use crate::op::{Cx, Forms, Outputs, Structured, call, call1};
 use crate::ops::strided::embed;
 use crate::ops::{Id, join};
 use crate::shape::{Layout, show, wrap_dim};
@@ -257,6 +257,14 @@ pub(crate) const SPLIT_SIZES: Structured = Structured {
     node: "SplitWithSizesBackward0",
 };
 
+fn chunk_size(t: &Tensor, chunks: i64, dim: i64) -> Result<i64> {
+    needs_dims(t, "chunk")?;
+    if chunks <= 0 {
+        bail!(Runtime, "chunk expects `chunks` to be greater than 0, got: {chunks}");
+    }
+    Ok(t.shape()[wrap_dim(dim, t.ndim())?].div_ceil(chunks as usize) as i64)
+}
+
 pub(crate) const CHUNK: Structured = Structured {
     schema: "chunk(Tensor self, int chunks, int dim=0) -> Tensor[]",
     aliases: &[],
@@ -264,19 +272,58 @@ pub(crate) const CHUNK: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| {
         let (t, chunks, dim) = (a.tensor(0)?, a.int(1)?, a.int(2)?);
-        if t.ndim() == 0 {
-            bail!(Runtime, "chunk expects at least a 1-dimensional tensor");
+        match chunk_size(t, chunks, dim)? {
+            0 => {
+                let sizes = Value::Ints(smallvec::SmallVec::from_elem(0, chunks as usize));
+                call(Id::SPLIT_SIZES, &[t.into(), sizes, dim.into()])
+            }
+            size => call(Id::SPLIT, &[t.into(), Value::Int(size), dim.into()]),
         }
-        if chunks <= 0 {
-            bail!(Runtime, "chunk expects `chunks` to be greater than 0, got: {chunks}");
+    },
+    vjp: Vjp::Composed,
+    node: "",
+};
+
+/// The same pieces as tensors of their own over the memory: they are no views, and each counts its
+/// own writes, so PyTorch lets them be written to.
+fn apart(pieces: Outputs) -> Result<Outputs> {
+    pieces.iter().map(Tensor::data).collect()
+}
+
+pub(crate) const UNSAFE_SPLIT: Structured = Structured {
+    schema: "unsafe_split.Tensor(Tensor self, int split_size, int dim=0) -> Tensor[]",
+    aliases: &[],
+    doc: "As `split`; but that the pieces share memory is not known: writes to them count for none but themselves.\n\n>>> torch.arange(3).unsafe_split(2)\n(tensor([0, 1]), tensor([2]))",
+    forms: Forms::BOTH,
+    forward: |a| apart((SPLIT.forward)(a)?),
+    vjp: CAT_BACK,
+    node: "UnsafeSplitBackward0",
+};
+
+pub(crate) const UNSAFE_SPLIT_SIZES: Structured = Structured {
+    schema: "unsafe_split_with_sizes(Tensor self, int[] split_sizes, int dim=0) -> Tensor[]",
+    aliases: &[],
+    doc: "As `split_with_sizes`; but that the pieces share memory is not known: writes to them count for none but themselves.\n\n>>> torch.arange(3).unsafe_split_with_sizes([1, 2])\n(tensor([0]), tensor([1, 2]))",
+    forms: Forms::BOTH,
+    forward: |a| apart((SPLIT_SIZES.forward)(a)?),
+    vjp: CAT_BACK,
+    node: "UnsafeSplitWithSizesBackward0",
+};
+
+pub(crate) const UNSAFE_CHUNK: Structured = Structured {
+    schema: "unsafe_chunk(Tensor self, int chunks, int dim=0) -> Tensor[]",
+    aliases: &[],
+    doc: "As `chunk`; but that the pieces share memory is not known: writes to them count for none but themselves.\n\n>>> torch.arange(4).unsafe_chunk(2)\n(tensor([0, 1]), tensor([2, 3]))",
+    forms: Forms::BOTH,
+    forward: |a| {
+        let (t, chunks, dim) = (a.tensor(0)?, a.int(1)?, a.int(2)?);
+        match chunk_size(t, chunks, dim)? {
+            0 => {
+                let sizes = Value::Ints(smallvec::SmallVec::from_elem(0, chunks as usize));
+                call(Id::UNSAFE_SPLIT_SIZES, &[t.into(), sizes, dim.into()])
+            }
+            size => call(Id::UNSAFE_SPLIT, &[t.into(), Value::Int(size), dim.into()]),
         }
-        let n = t.shape()[wrap_dim(dim, t.ndim())?];
-        let size = n.div_ceil(chunks as usize);
-        if size == 0 {
-            let sizes = Value::Ints(smallvec::SmallVec::from_elem(0, chunks as usize));
-            return crate::op::call(Id::SPLIT_SIZES, &[t.into(), sizes, dim.into()]);
-        }
-        crate::op::call(Id::SPLIT, &[t.into(), Value::Int(size as i64), dim.into()])
     },
     vjp: Vjp::Composed,
     node: "",
