@@ -112,6 +112,11 @@ impl X {
         X::step(Action::Verb(name, f), args)
     }
 
+    /// `self`; `x` is saved with it because PyTorch saves it, though nothing reads it.
+    pub fn saving(self, x: X) -> X {
+        X::verb("saving", |_, v| Ok(v[0].clone()), &[self, x])
+    }
+
     /// `self` where `mask` is true, zero elsewhere (also where `self` is not finite).
     pub fn when(self, mask: X) -> X {
         X::op(Id::WHERE, &[mask, self, X::Lit(0.0)])
