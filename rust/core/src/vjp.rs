@@ -71,19 +71,15 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     rule(op, &cx, grads, node.edges().len(), &value)
 }
 
-/// Fails as PyTorch's nodes do, which unpack all that they saved, be it needed or not.
+/// What a node does that has nothing to compute: it unpacks all that it saved, as PyTorch's do.
 #[cold]
-pub(crate) fn check_saved(node: &Node, wanted: u32) -> Result<()> {
-    if node.rule().is_none() && node.op().op().formula.saves(u32::MAX) != 0 {
-        node.check_not_released()?;
+pub(crate) fn check_saved(node: &Node) -> Result<()> {
+    if node.rule().is_some() {
+        return Ok(());
     }
-    for saved in node.saved() {
-        match saved {
-            Saved::Input(t, version) => check_version(t, *version, None)?,
-            Saved::Output(t, version, k) => check_version(t, *version, Some((node, *k)))?,
-            Saved::Packed(p) if wanted == 0 => drop(p.unpack(node)?),
-            _ => (),
-        }
+    node.check_not_released()?;
+    if check_versions(node)? {
+        node.saved().iter().try_for_each(|s| unpacked(node, Some(s)).map(drop))?;
     }
     Ok(())
 }

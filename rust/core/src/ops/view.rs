@@ -58,14 +58,6 @@ pub(crate) const VIEW: Structured = Structured {
     node: "ViewBackward0(self_sym_sizes)",
 };
 
-/// Of memory that is not in row-major order.
-pub(crate) const RESHAPE_ALIAS: Structured = Structured {
-    schema: "_reshape_alias(Tensor self, int[] size) -> Tensor",
-    forms: Forms::HIDDEN,
-    node: "ReshapeAliasBackward0(self_sym_sizes)",
-    ..VIEW
-};
-
 pub(crate) const RESHAPE_ALIAS: Structured = Structured {
     schema: "_reshape_alias(Tensor self, int[] size) -> Tensor",
     aliases: &[],
@@ -73,7 +65,7 @@ pub(crate) const RESHAPE_ALIAS: Structured = Structured {
     forms: Forms::HIDDEN,
     forward: VIEW.forward,
     vjp: RESHAPE_BACK,
-    node: "ReshapeAliasBackward0",
+    node: "ReshapeAliasBackward0(self_sym_sizes)",
 };
 
 pub(crate) const RESHAPE: Structured = Structured {
