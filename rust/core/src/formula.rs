@@ -58,6 +58,9 @@ pub struct Formula {
     pub grads: SmallVec<[X; 3]>,
     /// For each input's gradient, the values it reads: bit i for input i, bit 8 + k for output k.
     pub reads: SmallVec<[u16; 3]>,
+    /// What is saved whichever gradients are wanted, as PyTorch does: outputs, and inputs that
+    /// several gradients read.
+    pub always: u16,
     /// For each input's gradient, the instructions it needs.
     pub needs: SmallVec<[u64; 3]>,
     /// True if every instruction is pointwise, so the whole can run in one pass.
@@ -107,6 +110,11 @@ impl X {
     /// Applies a tensor function.
     pub fn verb(name: &'static str, f: Verb, args: &[X]) -> X {
         X::step(Action::Verb(name, f), args)
+    }
+
+    /// `self`; `x` is saved with it because PyTorch saves it, though nothing reads it.
+    pub fn saving(self, x: X) -> X {
+        X::verb("saving", |_, v| Ok(v[0].clone()), &[self, x])
     }
 
     /// `self` where `mask` is true, zero elsewhere (also where `self` is not finite).
@@ -207,9 +215,15 @@ impl Formula {
         };
         let steps = STEPS.take();
         let needs: SmallVec<[u64; 3]> = grads.iter().map(|&x| closure(&steps, x)).collect();
-        let reads = grads.iter().zip(&needs).map(|(&x, &n)| reads(&steps, x, n)).collect();
+        let reads: SmallVec<[u16; 3]> =
+            grads.iter().zip(&needs).map(|(&x, &n)| reads(&steps, x, n)).collect();
         let pointwise = steps.iter().all(|s| matches!(s.action, Action::Pointwise(_)));
-        Formula { steps, grads, reads, needs, pointwise }
+        let (mut once, mut always) = (0, 0);
+        for r in &reads {
+            always |= (once & r) | (r & 0xff00);
+            once |= r;
+        }
+        Formula { steps, grads, reads, always, needs, pointwise }
     }
 
     /// The gradient of input `i`.
@@ -227,20 +241,13 @@ impl Formula {
     /// computed.
     #[inline]
     pub fn saves(&self, wanted: u32) -> u16 {
-        let mut mask = 0;
+        let mut mask = self.always;
         for (i, &r) in self.reads.iter().enumerate() {
             if wanted & bit(i) != 0 {
                 mask |= r;
             }
         }
         mask
-    }
-
-    /// The saved values that these gradients read.
-    pub fn reads_for(&self, wanted: u32) -> impl Iterator<Item = X> + use<> {
-        let mask = self.saves(wanted);
-        let value = |i: u8| if i < 8 { X::In(i) } else { X::Out(i - 8) };
-        (0..16).filter(move |i| mask >> i & 1 != 0).map(value)
     }
 
     /// The instructions needed for the gradients of the inputs in `wanted`.

@@ -30,7 +30,8 @@ pub struct Pointwise {
     pub dtype: Rule,
     pub forward: Kernels,
     pub vjp: Vjp,
-    /// PyTorch's name of the node (`TanhBackward0`).
+    /// PyTorch's name of the node (`TanhBackward0`); in brackets, which numbers its object shows
+    /// where these are not the arguments: `SumBackward1(dim, keepdim, self_sym_sizes)`.
     pub node: &'static str,
     /// Where each input is drawn from when the operation is tested.
     pub samples: &'static [Range],
@@ -45,7 +46,7 @@ pub struct Structured {
     pub forms: Forms,
     pub forward: fn(Args) -> Result<Outputs>,
     pub vjp: Vjp,
-    /// PyTorch's name of the node (`MaxBackward1`).
+    /// As in [`Pointwise`]: `MaxBackward1`.
     pub node: &'static str,
 }
 
@@ -122,6 +123,10 @@ pub struct Op {
     /// The inputs that the rule reads and that are tensors: bit i for input i. A number in such a
     /// place is freed as a tensor would be.
     pub(crate) reads: u32,
+    /// PyTorch's name of the node.
+    pub node: &'static str,
+    /// What the object of the node shows besides tensors, if that is not the arguments.
+    pub shows: Option<&'static str>,
 }
 
 impl Block {
@@ -174,7 +179,15 @@ fn derive(index: usize, block: Block) -> Op {
     let tensor = |p: &Param| matches!(p.ty, Type::Tensor | Type::Operand);
     let tensors = schema.params.iter().enumerate().filter(|(_, p)| tensor(p));
     let reads = formula.saves(u32::MAX) as u32 & 255 & tensors.fold(0, |m, (i, _)| m | bit(i));
-    Op { id: Id(index as u16), block, schema, formula, reads }
+    let text = match block {
+        Block::Pointwise(p) => p.node,
+        Block::Structured(s) => s.node,
+    };
+    let (node, shows) = match text.strip_suffix(')').and_then(|t| t.split_once('(')) {
+        Some((name, shows)) => (name, Some(shows)),
+        None => (text, None),
+    };
+    Op { id: Id(index as u16), block, schema, formula, reads, node, shows }
 }
 
 /// The operations of a name, in the order of the table (the order overloads are tried in).
@@ -209,10 +222,7 @@ impl Id {
     }
 
     pub fn node_name(self) -> &'static str {
-        match self.block() {
-            Block::Pointwise(p) => p.node,
-            Block::Structured(s) => s.node,
-        }
+        self.op().node
     }
 }
 

@@ -167,7 +167,11 @@ impl Param {
     }
 }
 
-fn parse_default(text: &str, ty: Type) -> Literal {
+/// The value that a text means as the default of a parameter.
+///
+/// # Panics
+/// On a text that means none: those of the table are checked by a test.
+pub fn parse_default(text: &str, ty: Type) -> Literal {
     match (text, ty) {
         ("None", _) => Literal::None,
         ("True", _) => Literal::Bool(true),

@@ -5,9 +5,9 @@ use crate::formula::{Action, Formula, Vjp, X, bit};
 use crate::mode::{Guard, Mode, grad_enabled};
 use crate::op::{Cx, Id, Op, Rule};
 use crate::pointwise::{Operand, block};
-use crate::tape::{Info, Node, Saved};
+use crate::tape::{self, Info, Node, Saved};
 use crate::value::Args;
-use crate::{DType, Result, Scalar, Tensor, Value, bail, forward, ops};
+use crate::{DType, Error, Result, Scalar, Tensor, Value, bail, err, forward, ops};
 use smallvec::SmallVec;
 
 mod small;
@@ -39,15 +39,14 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     if let Some(rule) = node.info().and_then(|i| i.rule.clone()) {
         return Ok(rule.apply(node, grads)?.into_iter().collect());
     }
+    node.check_not_released()?;
+    let packed = check_versions(node)?;
     let op = node.op().op();
     let formula = &op.formula;
-    if formula.saves(wanted) != 0 {
-        node.check_not_released()?;
-    }
     if let [Some(g)] = grads
         && formula.pointwise
         && forward::plain()
-        && !node.saved().iter().any(|s| matches!(s, Saved::Packed(_)))
+        && !packed
         && let Some(mut out) = small::apply(node, formula, g, wanted)?
     {
         if let Some(info) = node.info() {
@@ -58,36 +57,29 @@ pub(crate) fn apply(node: &Node, grads: &[Option<Tensor>], wanted: u32) -> Resul
     let empty = Info::default();
     let given = given(grads);
     let cx = Cx::of(node.op(), node.info().unwrap_or(&empty), wanted, given);
-    // What a hook unpacks is unpacked once.
-    let mut unpacked: SmallVec<[(X, Val); 2]> = SmallVec::new();
-    if node.saved().iter().any(|s| matches!(s, Saved::Packed(_))) {
-        for x in formula.reads_for(wanted) {
-            unpacked.push((x, unpack(node, x)?));
-        }
-    }
+    // What hooks unpack is unpacked once, and whether or not it is read, as PyTorch does.
+    let all = if packed { node.saved() } else { &[] };
+    let all: Vec<Val> = all.iter().map(|s| unpacked(node, Some(s))).collect::<Result<_>>()?;
+    let at = |slot: usize| match all.get(slot) {
+        Some(known) => Ok(known.clone()),
+        None => unpacked(node, node.saved().get(slot)),
+    };
     let value = |x: X| match x {
-        X::Rest(from) => unpack_rest(node, from).map(Val::Tensors),
-        x => match unpacked.iter().find(|u| u.0 == x) {
-            Some((_, known)) => Ok(known.clone()),
-            None => unpack(node, x),
-        },
+        X::Rest(from) => tensors(rest(node, from), at).map(Val::Tensors),
+        x => slot(node, x).map_or(Ok(Val::Missing), at),
     };
     rule(op, &cx, grads, node.edges().len(), &value)
 }
 
-/// Fails as PyTorch's nodes do, which unpack all that they saved, be it needed or not.
+/// What a node does that has nothing to compute: it unpacks all that it saved, as PyTorch's do.
 #[cold]
-pub(crate) fn check_saved(node: &Node, wanted: u32) -> Result<()> {
-    if node.rule().is_none() && node.op().op().formula.saves(u32::MAX) != 0 {
-        node.check_not_released()?;
+pub(crate) fn check_saved(node: &Node) -> Result<()> {
+    if node.rule().is_some() {
+        return Ok(());
     }
-    for saved in node.saved() {
-        match saved {
-            Saved::Input(t, version) => check_version(t, *version, None)?,
-            Saved::Output(t, version, k) => check_version(t, *version, Some((node, *k)))?,
-            Saved::Packed(p) if wanted == 0 => drop(p.unpack(node)?),
-            _ => (),
-        }
+    node.check_not_released()?;
+    if check_versions(node)? {
+        node.saved().iter().try_for_each(|s| unpacked(node, Some(s)).map(drop))?;
     }
     Ok(())
 }
@@ -149,32 +141,56 @@ fn defined(grads: &[Option<Tensor>], k: usize, cx: &Cx) -> Result<Tensor> {
     }
 }
 
-/// The saved value for input or output `x`, checked for in-place changes.
-fn unpack(node: &Node, x: X) -> Result<Val> {
-    let saved = match x {
+/// Where the value for input or output `x` is saved.
+fn slot(node: &Node, x: X) -> Option<usize> {
+    match x {
         // Where an optional input was left out, an output may stand in its place.
-        X::In(i) => node.saved().get(i as usize).filter(|s| !matches!(s, Saved::Output(..))),
-        X::Out(k) => {
-            let is = |s: &&Saved| match s {
-                Saved::Output(_, _, n) => *n == k as u32,
-                Saved::Packed(p) => p.output() == Some(k as u32),
-                _ => false,
-            };
-            node.saved().iter().find(is)
-        }
+        X::In(i) => match node.saved().get(i as usize) {
+            None | Some(Saved::Output(..)) => None,
+            Some(_) => Some(i as usize),
+        },
+        X::Out(k) => node.saved().iter().position(|s| match s {
+            Saved::Output(_, _, n) => *n == k as u32,
+            Saved::Packed(p) => p.output() == Some(k as u32),
+            _ => false,
+        }),
         _ => None,
+    }
+}
+
+/// Where the inputs from number `from` on are saved.
+fn rest(node: &Node, from: u8) -> impl Iterator<Item = usize> + '_ {
+    let is_input = |s: &Saved| match s {
+        Saved::Input(..) => true,
+        Saved::Packed(p) => p.output().is_none(),
+        _ => false,
     };
-    unpacked(node, saved)
+    let saved = node.saved().iter().enumerate().skip(from as usize);
+    saved.filter(move |(_, s)| is_input(s)).map(|(i, _)| i)
+}
+
+fn tensors(
+    slots: impl Iterator<Item = usize>,
+    at: impl Fn(usize) -> Result<Val>,
+) -> Result<Vec<Tensor>> {
+    let mut out = Vec::new();
+    for slot in slots {
+        if let Val::Tensor(t) = at(slot)? {
+            out.push(t);
+        }
+    }
+    Ok(out)
+}
+
+/// The saved value for input or output `x`.
+fn unpack(node: &Node, x: X) -> Result<Val> {
+    unpacked(node, slot(node, x).and_then(|i| node.saved().get(i)))
 }
 
 fn unpacked(node: &Node, saved: Option<&Saved>) -> Result<Val> {
     Ok(match saved {
-        Some(Saved::Input(t, version)) => {
-            check_version(t, *version, None)?;
-            Val::Tensor(t.clone())
-        }
-        Some(Saved::Output(t, version, k)) => {
-            check_version(t, *version, Some((node, *k)))?;
+        Some(Saved::Input(t, _)) => Val::Tensor(t.clone()),
+        Some(Saved::Output(t, _, k)) => {
             if !grad_enabled() {
                 return Ok(Val::Tensor(t.clone()));
             }
@@ -206,8 +222,7 @@ impl Node {
     /// # Errors
     /// RuntimeError if it was freed, or written to since.
     pub fn saved_input(&self, i: usize) -> Result<Value> {
-        self.check_not_released()?;
-        Ok(unpack(self, X::In(i as u8))?.value())
+        Ok(self.checked(slot(self, X::In(i as u8)))?.value())
     }
 
     /// The saved indices in argument `i`, which come after `first` other inputs.
@@ -216,7 +231,7 @@ impl Node {
     /// As [`Node::saved_input`].
     pub fn saved_indices(&self, i: usize, first: usize) -> Result<Value> {
         self.check_not_released()?;
-        let tensors = unpack_rest(self, first as u8)?;
+        let tensors = tensors(rest(self, first as u8), |i| self.checked(Some(i)))?;
         let given = self.info().map_or(Ok(&[][..]), |f| Args(&f.args).ints(i))?;
         let mut list = vec![None; given.last().map_or(0, |&d| d as usize + 1)];
         given.iter().zip(tensors).for_each(|(&d, t)| list[d as usize] = Some(t));
@@ -230,7 +245,7 @@ impl Node {
     pub fn saved_at(&self, i: usize) -> Result<Option<Tensor>> {
         let _on = Guard::with(Mode::RECORDING);
         let tensor = |v: Val| if let Val::Tensor(t) = v { Some(t) } else { None };
-        unpacked(self, self.saved().get(i)).map(tensor)
+        self.checked(Some(i)).map(tensor)
     }
 
     /// The saved value of output `k`, with its history.
@@ -238,46 +253,62 @@ impl Node {
     /// # Errors
     /// As [`Node::saved_input`].
     pub fn saved_output(&self, k: usize) -> Result<Value> {
-        self.check_not_released()?;
         let _on = Guard::with(Mode::RECORDING);
-        Ok(unpack(self, X::Out(k as u8))?.value())
+        Ok(self.checked(slot(self, X::Out(k as u8)))?.value())
+    }
+
+    /// What is saved in a slot, if it is as it was.
+    fn checked(&self, slot: Option<usize>) -> Result<Val> {
+        self.check_not_released()?;
+        let saved = slot.and_then(|i| self.saved().get(i));
+        match saved {
+            Some(s) if !unchanged(s) => Err(modified(self, s)),
+            s => unpacked(self, s),
+        }
     }
 }
 
-/// The saved inputs from number `from` on.
-fn unpack_rest(node: &Node, from: u8) -> Result<Vec<Tensor>> {
-    let mut out = Vec::new();
-    for saved in node.saved().iter().skip(from as usize) {
-        let output = matches!(saved, Saved::Packed(p) if p.output().is_some());
-        if matches!(saved, Saved::Input(..) | Saved::Packed(_))
-            && !output
-            && let Val::Tensor(t) = unpacked(node, Some(saved))?
-        {
-            out.push(t);
-        }
+/// True if a saved tensor was not written to since.
+#[inline(always)]
+fn unchanged(s: &Saved) -> bool {
+    match s {
+        Saved::Input(t, version) | Saved::Output(t, version, _) => t.version() == *version,
+        _ => true,
     }
-    Ok(out)
+}
+
+/// Fails if any saved tensor was written to since, needed or not. True if hooks packed one.
+#[inline]
+fn check_versions(node: &Node) -> Result<bool> {
+    let mut packed = false;
+    for s in node.saved() {
+        if !unchanged(s) {
+            return Err(modified(node, s));
+        }
+        packed |= matches!(s, Saved::Packed(_));
+    }
+    Ok(packed)
 }
 
 /// PyTorch's refusal to use a saved tensor that was written to.
-fn check_version(t: &Tensor, expected: u32, output_of: Option<(&Node, u32)>) -> Result<()> {
-    if t.version() == expected {
-        return Ok(());
-    }
-    let node = output_of.map(|(n, k)| (n.clone(), k as usize));
-    let source = match node {
-        None => t.grad_node()?.map(|n| (n, t.output_nr())),
-        known => known,
+#[cold]
+fn modified(node: &Node, saved: &Saved) -> Error {
+    let (t, expected, source) = match saved {
+        Saved::Input(t, version) => {
+            (t, version, t.grad_node().ok().flatten().map(|n| (n, t.output_nr())))
+        }
+        Saved::Output(t, version, k) => (t, version, Some((node.clone(), *k as usize))),
+        _ => return tape::freed(),
     };
     let describe = |(n, k): (Node, usize)| format!(", which is output {k} of {},", n.short_name());
     let from = source.map(describe).unwrap_or_default();
     let class = t.dtype().tensor_name();
-    bail!(
+    err!(
         Runtime,
         "one of the variables needed for gradient computation has been modified by an inplace operation: [{class} {}]{from} is at version {}; expected version {expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).",
         crate::shape::show(t.shape()),
         t.version()
-    );
+    )
 }
 
 /// Runs a formula as tensor operations.

@@ -46,7 +46,10 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
             Item::Int(i) => out = select(&out, dim, *i, position)?,
             Item::Slice { start, stop, step } => {
                 if start.is_some() || stop.is_some() || *step != 1 {
-                    out = out.slice(dim as i64, *start, *stop, *step)?;
+                    // The node shows the ends that PyTorch fills in.
+                    let whole = |end: i64| if *step > 0 { Some(end) } else { None };
+                    let (start, stop) = (start.or(whole(0)), stop.or(whole(i64::MAX)));
+                    out = out.slice(dim as i64, start, stop, *step)?;
                 }
                 dim += 1;
             }

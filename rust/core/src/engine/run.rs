@@ -295,11 +295,10 @@ impl Run<'_> {
                 wanted |= bit(i);
             }
         }
-        if wanted == 0 || self.options.inputs.is_some() {
-            vjp::check_saved(&node, wanted)?;
-        }
         let mut out = vjp::Grads::new();
-        if wanted != 0 && grads.iter().any(Option::is_some) {
+        if wanted == 0 || grads.iter().all(Option::is_none) {
+            vjp::check_saved(&node)?;
+        } else {
             out = if anomaly::enabled() {
                 anomaly::watch(&node, || vjp::apply(&node, &grads, wanted))?
             } else {

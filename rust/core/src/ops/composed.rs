@@ -90,7 +90,7 @@ pub(crate) const ROUND_DECIMALS: Structured = Structured {
         }])
     },
     vjp: Vjp::Many(|| vec![X::Grad(0).when(X::Lit(0.0))]),
-    node: "RoundBackward1",
+    node: "RoundBackward1()",
 };
 
 fn check_mask(mask: &Tensor) -> Result<()> {
@@ -138,7 +138,7 @@ pub(crate) const MASKED_FILL: Structured = Structured {
         Ok(smallvec![pointwise::call(Id::WHERE, &[mask.into(), (&value).into(), t.into()])?])
     },
     vjp: Vjp::Many(|| vec![X::Lit(0.0).when_else(X::In(1), X::Grad(0)), X::None]),
-    node: "MaskedFillBackward0",
+    node: "MaskedFillBackward0()",
 };
 
 /// A tensor like argument 0, with the value of argument 1 everywhere.
@@ -165,7 +165,7 @@ pub(crate) const FILL: Structured = Structured {
     forms: Forms::FUNCTION,
     forward: |a| filled(&a),
     vjp: Vjp::Many(|| vec![X::Grad(0).when(X::Lit(0.0))]),
-    node: "FillBackward0",
+    node: "FillBackward0()",
 };
 
 pub(crate) const FILL_TENSOR: Structured = Structured {

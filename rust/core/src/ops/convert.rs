@@ -22,7 +22,7 @@ pub(crate) const TO_COPY: Structured = Structured {
         let back = |cx: &Cx, g: &[&Tensor]| to_dtype(g[0], cx.input(0).dtype);
         vec![X::verb("to", back, &[X::Grad(0)])]
     }),
-    node: "ToCopyBackward0",
+    node: "ToCopyBackward0()",
 };
 
 /// The tensor itself if it has the dtype, else a recorded copy.

@@ -50,7 +50,7 @@ pub(crate) const DIAGONAL: Structured = Structured {
         };
         vec![X::verb("diagonal_backward", back, &[X::Grad(0)])]
     }),
-    node: "DiagonalBackward0",
+    node: "DiagonalBackward0(offset, dim1, dim2, self_sym_sizes)",
 };
 
 pub(crate) const DIAGONAL_COPY: Structured = Structured {
@@ -62,7 +62,7 @@ pub(crate) const DIAGONAL_COPY: Structured = Structured {
         let part = t.alias(diagonal_layout(t.layout(), &a)?);
         Ok(smallvec![part.fresh_copy(t.dtype())?])
     },
-    node: "DiagonalBackward0_copy",
+    node: "DiagonalBackward0_copy(offset, dim1, dim2, self_sym_sizes)",
     ..DIAGONAL
 };
 
@@ -103,7 +103,7 @@ pub(crate) const DIAG: Structured = Structured {
     forward: |a| {
         let (t, offset) = (a.tensor(0)?, Value::Int(a.int(1)?));
         Ok(smallvec![match t.ndim() {
-            1 => call1(Id::DIAG_EMBED, &[t.into(), offset, 0i64.into(), 1i64.into()])?,
+            1 => call1(Id::DIAG_EMBED, &[t.into(), offset, (-2i64).into(), (-1i64).into()])?,
             2 => call1(Id::DIAGONAL_COPY, &[t.into(), offset, 0i64.into(), 1i64.into()])?,
             n => bail!(Runtime, "diag(): Supports 1D or 2D tensors. Got {n}D"),
         }])
@@ -149,7 +149,7 @@ pub(crate) const TRACE: Structured = Structured {
         };
         vec![X::verb("trace_backward", back, &[X::Grad(0)])]
     }),
-    node: "TraceBackward0",
+    node: "TraceBackward0(self_sym_sizes)",
 };
 
 fn main_diagonal(l: &Layout) -> Layout {

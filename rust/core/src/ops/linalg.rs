@@ -158,7 +158,7 @@ pub(crate) const SVD_PARTS: Structured = Structured {
         let reads = [X::Grad(0), X::Grad(1), X::Grad(2), X::Out(0), X::Out(1), X::Out(2)];
         vec![X::verb("svd_backward", svd_back, &reads)]
     }),
-    node: "LinalgSvdBackward0",
+    node: "LinalgSvdBackward0(full_matrices, S_sym_argsize_minus_1)",
 };
 
 fn parts(t: &Tensor, full: bool, vectors: bool, driver: &Value) -> Result<Outputs> {

@@ -40,7 +40,7 @@ pub(crate) const NARROW_COPY: Structured = Structured {
         };
         vec![X::verb("narrow_backward", back, &[X::Grad(0)])]
     }),
-    node: "NarrowCopyBackward0",
+    node: "NarrowCopyBackward0(dim, start, length, self_sym_sizes)",
 };
 
 /// The pieces between the given indices; no two share a node, so they may be written to.
@@ -51,7 +51,8 @@ fn cut(t: &Tensor, indices: &[i64], dim: i64) -> Result<Outputs> {
         out.push(t.slice(dim, Some(start), Some(end), 1)?);
         start = end;
     }
-    out.push(t.slice(dim, Some(start), None, 1)?);
+    let end = t.shape()[wrap_dim(dim, t.ndim())?] as i64;
+    out.push(t.slice(dim, Some(start), Some(end), 1)?);
     Ok(out)
 }
 
@@ -254,7 +255,7 @@ pub(crate) const UNFOLD: Structured = Structured {
         };
         vec![X::verb("unfold_backward", back, &[X::Grad(0)])]
     }),
-    node: "UnfoldBackward0",
+    node: "UnfoldBackward0(dimension, size, step, self_sym_sizes)",
 };
 
 fn check_size(given: Option<i64>, size: i64, what: &str) -> Result<()> {

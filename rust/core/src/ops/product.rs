@@ -11,7 +11,7 @@ mod multiply;
 
 pub(crate) use contract::{INNER, KRON, TENSORDOT};
 pub(crate) use einsum::EINSUM;
-pub(crate) use matmul::{BILINEAR, LINEAR, MATMUL, SQUEEZED, UNSAFE_VIEW};
+pub(crate) use matmul::{BILINEAR, LINEAR, MATMUL, SQUEEZED, TRILINEAR, UNSAFE_VIEW};
 
 use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Structured, call1};
@@ -106,7 +106,7 @@ pub(crate) const MM_ORDERED: Structured = Structured {
             X::verb("mm_mat2", b, &[X::Grad(0), X::In(0)]),
         ]
     }),
-    node: "MmBackward0",
+    node: "MmBackward0(self_sym_sizes, mat2_sym_sizes)",
 };
 
 pub(crate) const ADDMM: Structured = Structured {
@@ -168,7 +168,7 @@ pub(crate) const ADDMM_ORDERED: Structured = Structured {
             X::verb("mm_mat2", b, &[X::Grad(0), X::In(1)]),
         ]
     }),
-    node: "AddmmBackward0",
+    node: "AddmmBackward0(beta, alpha, mat1_sym_sizes, mat2_sym_sizes)",
 };
 
 /// Runs `beta * self + alpha * (a @ b)` for a call with the arguments (self, a, b, beta, alpha).
@@ -335,7 +335,7 @@ pub(crate) const ADDBMM: Structured = Structured {
             X::verb("bmm_batch2", b, &[X::Grad(0), X::In(1)]),
         ]
     }),
-    node: "AddbmmBackward0",
+    node: "AddbmmBackward0(beta, alpha, batch1_sym_argsize_0, batch1_sym_argsize_1, batch2_sym_argsize_2)",
 };
 
 /// What `mv` and `addmv` demand of a matrix, a vector, and the tensor to add (its dimensions, number

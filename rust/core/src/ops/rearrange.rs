@@ -285,7 +285,7 @@ pub(crate) const REPEAT: Structured = Structured {
         };
         vec![X::verb("repeat_backward", back, &[X::Grad(0)])]
     }),
-    node: "RepeatBackward0",
+    node: "RepeatBackward0(repeats, self_sym_sizes)",
 };
 
 pub(crate) const TILE: Structured = Structured {

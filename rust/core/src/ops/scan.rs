@@ -84,7 +84,7 @@ pub(crate) const CUMSUM: Structured = Structured {
             |cx: &Cx, g: &[&Tensor]| tail_sums(&g[0].to(cx.input(0).dtype)?, cx.args.int(1)?);
         vec![X::verb("cumsum_backward", back, &[X::Grad(0)])]
     }),
-    node: "CumsumBackward0",
+    node: "CumsumBackward0(dim)",
 };
 
 /// The gradient of element k is the sum over j >= k of `g[j] * y[j] / x[k]`. Where an element is
@@ -114,7 +114,7 @@ pub(crate) const CUMPROD: Structured = Structured {
     vjp: Vjp::Many(|| {
         vec![X::verb("cumprod_backward", cumprod_back, &[X::Grad(0), X::In(0), X::Out(0)])]
     }),
-    node: "CumprodBackward0",
+    node: "CumprodBackward0(dim)",
 };
 
 /// Rows of `t` along a dimension, one after the other, and a way back from rows to tensors.
@@ -223,7 +223,7 @@ const TO_SOURCES: Vjp = Vjp::Many(|| {
     let back = |cx: &Cx, v: &[&Tensor]| {
         index::spread(v[0], &v[1].detach(), cx.args.int(1)?, &cx.input(0).shape)
     };
-    vec![X::verb("to_sources", back, &[X::Grad(0), X::Out(1)])]
+    vec![X::verb("to_sources", back, &[X::Grad(0), X::Out(1)]).saving(X::In(0))]
 });
 
 pub(crate) const CUMMAX: Structured = Structured {

@@ -48,7 +48,7 @@ pub(crate) const SELECT: Structured = Structured {
         };
         vec![X::verb("select_backward", back, &[X::Grad(0)])]
     }),
-    node: "SelectBackward0",
+    node: "SelectBackward0(dim, index, self_sym_sizes)",
 };
 
 /// `start:end:step` of a dimension, as Python's slice (`end` None: to the end). A negative step
@@ -104,7 +104,7 @@ pub(crate) const SLICE: Structured = Structured {
         };
         vec![X::verb("slice_backward", back, &[X::Grad(0)])]
     }),
-    node: "SliceBackward0",
+    node: "SliceBackward0(dim, start, end, step, self_sym_sizes)",
 };
 
 pub(crate) const NARROW: Structured = Structured {
@@ -231,7 +231,7 @@ pub(crate) const SPLIT: Structured = Structured {
         split_at(t, a.int(2)?, (0..pieces).map(|i| size.min(n - i * size)))
     },
     vjp: CAT_BACK,
-    node: "SplitBackward0",
+    node: "SplitBackward0(split_size, dim, self_sym_sizes)",
 };
 
 pub(crate) const SPLIT_SIZES: Structured = Structured {
@@ -254,7 +254,7 @@ pub(crate) const SPLIT_SIZES: Structured = Structured {
         split_at(t, a.int(2)?, sizes.iter().map(|&s| s as usize))
     },
     vjp: CAT_BACK,
-    node: "SplitWithSizesBackward0",
+    node: "SplitWithSizesBackward0(split_sizes=split_size, dim, self_sym_sizes)",
 };
 
 fn chunk_size(t: &Tensor, chunks: i64, dim: i64) -> Result<i64> {

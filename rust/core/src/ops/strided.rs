@@ -154,7 +154,7 @@ pub(crate) const VIEW_PART: Structured = Structured {
         Ok(smallvec![t.view_as_layout(l.at(offset))])
     },
     vjp: PART_BACK,
-    node: "AsStridedBackward0",
+    node: "AsStridedBackward0(size, stride, storage_offset=offset)",
 };
 
 /// The gradient of a part, of a call with the arguments of [`VIEW_PART`].
@@ -216,7 +216,7 @@ pub(crate) const PART: Structured = Structured {
         };
         vec![X::verb("embed", back, &[X::Grad(0)])]
     }),
-    node: "AsStridedBackward0",
+    node: "AsStridedBackward0(size, stride, storage_offset)",
 };
 
 pub(crate) const WITH_PART: Structured = Structured {
@@ -242,7 +242,7 @@ pub(crate) const WITH_PART: Structured = Structured {
         };
         vec![X::verb("rest", rest, &[X::Grad(0)]), X::verb("part", src, &[X::Grad(0)])]
     }),
-    node: "AsStridedScatterBackward0",
+    node: "AsStridedScatterBackward0(size, stride, storage_offset=offset)",
 };
 
 pub(crate) const AS_STRIDED_SCATTER: Structured = Structured {

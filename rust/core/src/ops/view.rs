@@ -55,7 +55,7 @@ pub(crate) const VIEW: Structured = Structured {
         }
     },
     vjp: RESHAPE_BACK,
-    node: "ViewBackward0",
+    node: "ViewBackward0(self_sym_sizes)",
 };
 
 pub(crate) const RESHAPE_ALIAS: Structured = Structured {
@@ -65,7 +65,7 @@ pub(crate) const RESHAPE_ALIAS: Structured = Structured {
     forms: Forms::HIDDEN,
     forward: VIEW.forward,
     vjp: RESHAPE_BACK,
-    node: "ReshapeAliasBackward0",
+    node: "ReshapeAliasBackward0(self_sym_sizes)",
 };
 
 pub(crate) const RESHAPE: Structured = Structured {
@@ -194,7 +194,7 @@ pub(crate) const EXPAND: Structured = Structured {
         let back = |cx: &Cx, g: &[&Tensor]| super::reduce::sum_to(g[0], &cx.input(0).shape);
         vec![X::verb("sum_to", back, &[X::Grad(0)])]
     }),
-    node: "ExpandBackward0",
+    node: "ExpandBackward0(self_sym_sizes)",
 };
 
 fn expand_shape(t: &Tensor, sizes: &[i64]) -> Result<Shape> {
@@ -248,7 +248,7 @@ pub(crate) const SQUEEZE: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| squeezed(a.tensor(0)?, |_| true),
     vjp: RESHAPE_BACK,
-    node: "SqueezeBackward0",
+    node: "SqueezeBackward0(self_sym_sizes)",
 };
 
 pub(crate) const SQUEEZE_IN_PLACE: Structured =
@@ -265,7 +265,7 @@ pub(crate) const SQUEEZE_DIM: Structured = Structured {
         squeezed(t, |d| d == dim)
     },
     vjp: RESHAPE_BACK,
-    node: "SqueezeBackward1",
+    node: "SqueezeBackward1(dim, self_sym_sizes)",
 };
 
 pub(crate) const SQUEEZE_DIM_IN_PLACE: Structured =
@@ -283,7 +283,7 @@ pub(crate) const SQUEEZE_DIMS: Structured = Structured {
         squeezed(t, |d| dims.contains(&d))
     },
     vjp: RESHAPE_BACK,
-    node: "SqueezeBackward2",
+    node: "SqueezeBackward2(dim, self_sym_sizes)",
 };
 
 pub(crate) const SQUEEZE_DIMS_IN_PLACE: Structured =

@@ -47,7 +47,7 @@ pub(crate) const TAKE: Structured = Structured {
             let flat = sizes(&[shape.iter().product()]);
             call1(Id::INDEX_SPREAD, &[v[0].into(), one(v[1].clone()), flat])?.reshape(shape)
         };
-        vec![X::verb("take_backward", back, &[X::Grad(0), X::In(1)])]
+        vec![X::verb("take_backward", back, &[X::Grad(0), X::In(1)]).saving(X::In(0))]
     }),
     node: "TakeBackward0",
 };
@@ -99,7 +99,8 @@ pub(crate) const PUT: Structured = Structured {
         };
         let source = |cx: &Cx, v: &[&Tensor]| take(v[0], v[1])?.reshape(&cx.input(2).shape);
         let from = [X::Grad(0), X::In(1)];
-        vec![X::verb("rest", rest, &from), X::None, X::verb("take", source, &from)]
+        let source = X::verb("take", source, &from).saving(X::In(2));
+        vec![X::verb("rest", rest, &from), X::None, source]
     }),
     node: "PutBackward0",
 };
@@ -130,7 +131,8 @@ pub(crate) const MASKED_SELECT: Structured = Structured {
             let mask = one(v[1].detach().expand(&shape)?);
             call1(Id::INDEX_SPREAD, &[v[0].into(), mask, sizes(&shape)])
         };
-        vec![X::verb("masked_select_backward", back, &[X::Grad(0), X::In(1)])]
+        let from = [X::Grad(0), X::In(1)];
+        vec![X::verb("masked_select_backward", back, &from).saving(X::In(0))]
     }),
     node: "MaskedSelectBackward0",
 };
@@ -199,5 +201,5 @@ pub(crate) const MASKED_SCATTER: Structured = Structured {
         let from = [X::Grad(0), X::In(1)];
         vec![X::verb("rest", rest, &from), X::None, X::verb("source", source, &from)]
     }),
-    node: "MaskedScatterBackward0",
+    node: "MaskedScatterBackward0(source_sym_sizes)",
 };

@@ -90,7 +90,7 @@ pub(crate) const INDEX: Structured = Structured {
         };
         vec![X::verb("index_backward", back, &[X::Grad(0), X::Rest(1)])]
     }),
-    node: "IndexBackward0",
+    node: "IndexBackward0(self_sym_sizes)",
 };
 
 pub(crate) const INDEX_SPREAD: Structured = Structured {

@@ -61,7 +61,7 @@ pub(crate) const GATHER: Structured = Structured {
     },
     vjp: Vjp::Many(|| {
         let back = |cx: &Cx, v: &[&Tensor]| spread(v[0], v[1], cx.args.int(1)?, &cx.input(0).shape);
-        vec![X::verb("spread", back, &[X::Grad(0), X::In(1)])]
+        vec![X::verb("spread", back, &[X::Grad(0), X::In(1)]).saving(X::In(0))]
     }),
     node: "GatherBackward0",
 };
@@ -135,7 +135,9 @@ pub(crate) const TAKE_ALONG_DIM: Structured = Structured {
         };
         let common = broadcast(&except(t.shape(), 1), &except(index.shape(), 1))?;
         let size = |x: &Tensor| except(&common, x.shape().get(d).copied().unwrap_or(1));
-        let (whole, index) = (t.expand(&size(t))?, index.expand(&size(index))?);
+        let sizes = super::sizes(&size(t));
+        let whole = call1(Id::EXPAND, &[t.into(), sizes, false.into()])?;
+        let index = index.expand(&size(index))?;
         // Along a dimension, indices may count from the end.
         let n = whole.shape().get(d).copied().unwrap_or(1) as i64;
         let low = pointwise::call(Id::LT, &[(&index).into(), 0i64.into()])?;
@@ -283,7 +285,7 @@ pub(crate) const SCATTER_VALUE: Structured = Structured {
     forms: Forms::ALL,
     forward: |a| written_rows(&a, put),
     vjp: Vjp::Many(|| vec![X::verb("rest", rest_back, &[X::Grad(0), X::In(1)])]),
-    node: "ScatterBackward1",
+    node: "ScatterBackward1(dim)",
 };
 
 /// PyTorch's refusal.
@@ -301,7 +303,7 @@ pub(crate) const SCATTER_HOW: Structured = Structured {
     forms: Forms::ALL,
     forward: |a| written_rows(&a, put_how),
     vjp: NOT_DIFFERENTIABLE,
-    node: "NotImplemented",
+    node: "torch::autograd::NotImplemented()",
 };
 
 pub(crate) const SCATTER_VALUE_HOW: Structured = Structured {
@@ -311,7 +313,7 @@ pub(crate) const SCATTER_VALUE_HOW: Structured = Structured {
     forms: Forms::ALL,
     forward: |a| written_rows(&a, put_how),
     vjp: NOT_DIFFERENTIABLE,
-    node: "NotImplemented",
+    node: "torch::autograd::NotImplemented()",
 };
 
 pub(crate) const SCATTER_ADD: Structured = Structured {

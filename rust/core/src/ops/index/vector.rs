@@ -49,7 +49,7 @@ pub(crate) const INDEX_SELECT: Structured = Structured {
         };
         vec![X::verb("index_select_backward", back, &[X::Grad(0), X::In(1)])]
     }),
-    node: "IndexSelectBackward0",
+    node: "IndexSelectBackward0(dim, self_sym_sizes)",
 };
 
 pub(crate) const INDEX_SELECT_SPREAD: Structured = Structured {
@@ -71,7 +71,7 @@ pub(crate) const INDEX_SELECT_SPREAD: Structured = Structured {
         let back = |cx: &Cx, v: &[&Tensor]| select(v[0], cx.args.int(1)?, v[1]);
         vec![X::verb("index_select", back, &[X::Grad(0), X::In(1)])]
     }),
-    node: "IndexAddBackward0",
+    node: "IndexAddBackward0(dim, alpha, source_dim)",
 };
 
 /// The gradient of what was written: the slices of `g` at the indices, in the shape of `source`.
@@ -161,9 +161,9 @@ pub(crate) const INDEX_ADD: Structured = Structured {
             pointwise::call(Id::MUL, &[(&g).into(), cx.args.number(4)?.into()])
         };
         let source = X::verb("source", source, &[X::Grad(0), X::In(1)]);
-        vec![X::Grad(0), X::None, source]
+        vec![X::Grad(0), X::None, source.saving(X::In(2))]
     }),
-    node: "IndexAddBackward0",
+    node: "IndexAddBackward0(dim, alpha, source_dim)",
 };
 
 pub(crate) fn copy(x: &Tensor, a: &Args) -> Result<()> {
@@ -242,9 +242,10 @@ pub(crate) const INDEX_COPY: Structured = Structured {
     forward: |a| written_rows(&a, copy),
     vjp: Vjp::Many(|| {
         let from = [X::Grad(0), X::In(1)];
-        vec![X::verb("rest", rest_back, &from), X::None, X::verb("source", slices_back, &from)]
+        let source = X::verb("source", slices_back, &from).saving(X::In(2));
+        vec![X::verb("rest", rest_back, &from), X::None, source]
     }),
-    node: "IndexCopyBackward0",
+    node: "IndexCopyBackward0(dim, source_dim)",
 };
 
 pub(crate) fn fill(x: &Tensor, a: &Args) -> Result<()> {
@@ -279,7 +280,7 @@ pub(crate) const INDEX_FILL: Structured = Structured {
     forms: Forms::ALL,
     forward: |a| written(&a, fill),
     vjp: Vjp::Many(|| vec![X::verb("rest", rest_back, &[X::Grad(0), X::In(1)])]),
-    node: "IndexFillBackward0",
+    node: "IndexFillBackward0(dim)",
 };
 
 pub(crate) const INDEX_FILL_TENSOR: Structured = Structured {

@@ -71,7 +71,7 @@ pub(crate) const BINARY_LOSS: Structured = Structured {
     vjp: Vjp::Many(|| {
         let (x, y, g) = (X::In(0), X::In(1), shared_weighted(2));
         let spread = X::op(Id::CLAMP_LOW, &[(1.0 - x) * x, X::Lit(1e-12)]);
-        vec![g * (x - y) / spread, g * ((1.0 - x).log() - x.log())]
+        vec![g * (x - y) / spread, (g * ((1.0 - x).log() - x.log())).saving(y)]
     }),
     node: "BinaryCrossEntropyBackward0",
 };
@@ -131,9 +131,9 @@ pub(crate) const LOGITS: Structured = Structured {
     },
     vjp: Vjp::Many(|| {
         let (x, y, g) = (X::In(0), X::In(1), shared_weighted(2));
-        vec![g * (x.sigmoid() - y), -(g * x)]
+        vec![g * (x.sigmoid() - y), (-(g * x)).saving(y)]
     }),
-    node: "BinaryCrossEntropyWithLogitsBackward0",
+    node: "BinaryCrossEntropyWithLogitsBackward0(reduction, pos_weight=None)",
 };
 
 pub(crate) const LOGITS_POSITIVE: Structured = Structured {
@@ -149,8 +149,10 @@ pub(crate) const LOGITS_POSITIVE: Structured = Structured {
         let positive = p * y;
         let log = |x: X| X::op(Id::LOGSIGMOID, &[x]);
         let by_x = g * ((positive + 1.0 - y) * x.sigmoid() - positive);
-        vec![by_x, g * (log(-x) - p * log(x)), X::None, X::None]
+        let by_y = (g * (log(-x) - p * log(x))).saving(y);
+        vec![by_x, by_y, X::None, X::None]
     }),
+    node: "BinaryCrossEntropyWithLogitsBackward0(reduction)",
     ..LOGITS
 };
 
@@ -210,7 +212,11 @@ pub(crate) const MULTILABEL_SOFT_MARGIN_LOSS: Structured = Structured {
         let Some(&classes) = x.shape().last() else {
             bail!(Index, "Dimension specified as -1 but tensor has no dimensions");
         };
-        how.outputs(with(Id::DIV, &losses.sum(&[-1], false)?, Scalar::Int(classes as i64))?)
+        how.outputs(with(
+            Id::DIV,
+            &losses.sum(&[x.ndim() as i64 - 1], false)?,
+            Scalar::Int(classes as i64),
+        )?)
     },
     vjp: Vjp::Composed,
     node: "",

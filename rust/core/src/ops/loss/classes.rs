@@ -263,7 +263,7 @@ pub(crate) const NLL: Structured = Structured {
     forward: |a| forward(a, "nll_loss_out_frame"),
     vjp: Vjp::Many(|| {
         let inputs = [X::Grad(0), X::In(1), X::Out(1), X::In(2)];
-        vec![X::verb("nll_backward", backward, &inputs), X::None, X::None]
+        vec![X::verb("nll_backward", backward, &inputs).saving(X::In(0)), X::None, X::None]
     }),
     node: "NllLossBackward0",
 };
@@ -327,8 +327,8 @@ pub(crate) const CROSS_ENTROPY: Structured = Structured {
         }
         let uniform = picked.uniform(&log, target)?;
         let classes = x.shape()[class_dim(x)] as f64;
-        let uniform = with(Id::MUL, &uniform, smoothing / classes)?;
-        Ok(smallvec![with(Id::MUL, &loss, 1.0 - smoothing)?.add(&uniform)?])
+        let uniform = with(Id::MUL_NUMBER, &uniform, smoothing / classes)?;
+        Ok(smallvec![with(Id::MUL_NUMBER, &loss, 1.0 - smoothing)?.add(&uniform)?])
     },
     vjp: Vjp::Composed,
     node: "",
@@ -374,8 +374,8 @@ impl Picked<'_> {
         let log = log_probabilities(x)?;
         let mut target = target.clone();
         if smoothing > 0.0 {
-            let most = with(Id::MUL, &target, 1.0 - smoothing)?;
-            target = with(Id::ADD, &most, smoothing / classes as f64)?;
+            let most = with(Id::MUL_NUMBER, &target, 1.0 - smoothing)?;
+            target = with(Id::ADD_NUMBER, &most, smoothing / classes as f64)?;
         }
         let mut products = log.mul(&target)?;
         if let Some(w) = self.weight {
@@ -388,7 +388,7 @@ impl Picked<'_> {
         if self.how == Reduction::Sum {
             return Ok(sum);
         }
-        with(Id::DIV, &sum, Scalar::Float(x.numel() as f64 / classes as f64))
+        with(Id::DIV_NUMBER, &sum, Scalar::Float(x.numel() as f64 / classes as f64))
     }
 
     /// The loss for a target that is every class alike, but for a factor of their number.

@@ -1,6 +1,6 @@
 //! Losses of distances and angles between vectors.
 
-use super::{Reduction, from, one, size, with, zero_unless};
+use super::{Reduction, one, size, with, zero_unless};
 use crate::formula::Vjp;
 use crate::op::{Forms, Structured, call1};
 use crate::ops::Id;
@@ -11,10 +11,10 @@ use crate::value::Args;
 use crate::{Result, Scalar, Tensor, Value, bail};
 use smallvec::smallvec;
 
-/// The Euclidean or other norm along a dimension.
-fn norm(t: &Tensor, p: Scalar, dim: i64, keepdim: bool) -> Result<Tensor> {
+/// The Euclidean or other norm along a dimension, as the operation `id`.
+fn norm(id: Id, t: &Tensor, p: Scalar, dim: i64, keepdim: bool) -> Result<Tensor> {
     let dims = Value::from(&[dim][..]);
-    call1(Id::VECTOR_NORM, &[t.into(), dims, keepdim.into(), p.into(), Value::None])
+    call1(id, &[t.into(), dims, keepdim.into(), p.into(), Value::None])
 }
 
 pub(crate) const COSINE_SIMILARITY: Structured = Structured {
@@ -35,7 +35,8 @@ pub(crate) const COSINE_SIMILARITY: Structured = Structured {
         let shape = broadcast(x.shape(), y.shape())?;
         let unit = |t: &Tensor| {
             let t = t.to(d)?.expand(&shape)?;
-            let length = call1(Id::CLONE, &[norm(&t, Scalar::Int(2), dim, true)?.into()])?;
+            let length =
+                call1(Id::CLONE, &[norm(Id::VECTOR_NORM, &t, Scalar::Int(2), dim, true)?.into()])?;
             {
                 // The limit has no part in the derivative.
                 let _off = crate::mode::Guard::new(false);
@@ -51,7 +52,13 @@ pub(crate) const COSINE_SIMILARITY: Structured = Structured {
 
 /// The norm of `x - y + eps` along the last dimension.
 fn distance(x: &Tensor, y: &Tensor, p: Scalar, eps: Scalar, keepdim: bool) -> Result<Tensor> {
-    norm(&with(Id::ADD, &x.sub(y)?, eps)?, p, -1, keepdim)
+    norm(
+        Id::NORM_DIM,
+        &with(Id::ADD_NUMBER, &x.sub(y)?, eps)?,
+        p,
+        x.ndim().max(y.ndim()) as i64 - 1,
+        keepdim,
+    )
 }
 
 pub(crate) const PAIRWISE_DISTANCE: Structured = Structured {
@@ -66,6 +73,11 @@ pub(crate) const PAIRWISE_DISTANCE: Structured = Structured {
     vjp: Vjp::Composed,
     node: "",
 };
+
+/// `n - t`, as a difference of tensors.
+fn less(n: Scalar, t: &Tensor) -> Result<Tensor> {
+    pointwise::call(Id::SUB, &[n.into(), t.into()])
+}
 
 /// `max(t, 0)`
 fn positive(t: &Tensor) -> Result<Tensor> {
@@ -90,7 +102,7 @@ pub(crate) const MARGIN_RANKING_LOSS: Structured = Structured {
             );
         }
         let gain = one(Id::NEG, target)?.mul(&x.sub(y)?)?;
-        how.outputs(positive(&with(Id::ADD, &gain, a.number(3)?)?)?)
+        how.outputs(positive(&with(Id::ADD_NUMBER, &gain, a.number(3)?)?)?)
     },
     vjp: Vjp::Composed,
     node: "",
@@ -103,7 +115,7 @@ pub(crate) const HINGE_EMBEDDING_LOSS: Structured = Structured {
     forms: Forms::NN,
     forward: |a| {
         let (x, label, how) = (a.tensor(0)?, a.tensor(1)?, Reduction::of(&a, 3, 4)?);
-        let lacking = positive(&from(a.number(2)?, x)?)?;
+        let lacking = positive(&less(a.number(2)?, x)?)?;
         let kept = zero_unless(&with(Id::NE, label, Scalar::Int(1))?, &lacking)?;
         how.outputs(kept.add(&zero_unless(&with(Id::NE, label, Scalar::Int(-1))?, x)?)?)
     },
@@ -139,10 +151,10 @@ pub(crate) const COSINE_EMBEDDING_LOSS: Structured = Structured {
         let how = Reduction::of(&a, 4, 5)?;
         check_embedding(x, y, label)?;
         let product = |p: &Tensor, q: &Tensor| p.mul(q)?.sum(&[label.ndim() as i64], false);
-        let square = |t: &Tensor| with(Id::ADD, &product(t, t)?, 1e-12);
+        let square = |t: &Tensor| with(Id::ADD_NUMBER, &product(t, t)?, 1e-12);
         let cosine = product(x, y)?.div(&one(Id::SQRT, &square(x)?.mul(&square(y)?)?)?)?;
-        let apart = positive(&with(Id::SUB, &cosine, a.number(3)?)?)?;
-        let near = from(Scalar::Int(1), &cosine)?;
+        let apart = positive(&with(Id::SUB_NUMBER, &cosine, a.number(3)?)?)?;
+        let near = less(Scalar::Int(1), &cosine)?;
         let near = zero_unless(&with(Id::EQ, label, Scalar::Int(1))?, &near)?;
         how.outputs(near.add(&zero_unless(&with(Id::EQ, label, Scalar::Int(-1))?, &apart)?)?)
     },
@@ -184,7 +196,7 @@ pub(crate) const TRIPLET_MARGIN_LOSS: Structured = Structured {
         if a.bool(6)? {
             far = binary(Id::MINIMUM, &far, &distance(positive_, negative, p, eps, false)?)?;
         }
-        let lacking = with(Id::ADD, &near, a.number(3)?)?.sub(&far)?;
+        let lacking = with(Id::ADD_NUMBER, &near, a.number(3)?)?.sub(&far)?;
         how.outputs(positive(&lacking)?)
     },
     vjp: Vjp::Composed,

@@ -75,7 +75,7 @@ pub(crate) const SORT: Structured = Structured {
         let back = |cx: &Cx, v: &[&Tensor]| to_places(cx, v, 1);
         vec![X::verb("to_places", back, &[X::Grad(0), X::Out(1)])]
     }),
-    node: "SortBackward0",
+    node: "SortBackward0(dim, self_sym_sizes)",
 };
 
 pub(crate) const SORT_STABLE: Structured = Structured {
@@ -88,7 +88,7 @@ pub(crate) const SORT_STABLE: Structured = Structured {
         let back = |cx: &Cx, v: &[&Tensor]| to_places(cx, v, 2);
         vec![X::verb("to_places", back, &[X::Grad(0), X::Out(1)])]
     }),
-    node: "SortBackward0",
+    node: "SortBackward1(dim, self_sym_sizes)",
 };
 
 pub(crate) const MSORT: Structured = Structured {
@@ -150,7 +150,7 @@ pub(crate) const TOPK: Structured = Structured {
         let back = |cx: &Cx, v: &[&Tensor]| to_places(cx, v, 2);
         vec![X::verb("to_places", back, &[X::Grad(0), X::Out(1)])]
     }),
-    node: "TopkBackward0",
+    node: "TopkBackward0(dim, self_sym_sizes)",
 };
 
 /// One of each row: dimension and `keepdim` are arguments `at` and `at + 1`.
@@ -208,7 +208,7 @@ pub(crate) const KTHVALUE: Structured = Structured {
         };
         vec![X::verb("to_place", back, &[X::Grad(0), X::Out(1)])]
     }),
-    node: "KthvalueBackward0",
+    node: "KthvalueBackward0(dim, keepdim, self_sym_sizes)",
 };
 
 const TO_SOURCE: Vjp =
@@ -248,7 +248,7 @@ pub(crate) const MEDIAN_DIM: Structured = Structured {
         single("median()", &a, 1, Pick::Median { skip_nan: false })
     },
     vjp: TO_SOURCE,
-    node: "MedianBackward1",
+    node: "MedianBackward1(dim, keepdim, self_sym_sizes)",
 };
 
 pub(crate) const NANMEDIAN: Structured = Structured {
@@ -271,7 +271,7 @@ pub(crate) const NANMEDIAN_DIM: Structured = Structured {
         single("nanmedian()", &a, 1, Pick::Median { skip_nan: true })
     },
     vjp: TO_SOURCE,
-    node: "NanmedianBackward1",
+    node: "NanmedianBackward1(dim, keepdim, self_sym_sizes)",
 };
 
 pub(crate) const MODE: Structured = Structured {
@@ -281,7 +281,7 @@ pub(crate) const MODE: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| single("mode()", &a, 1, Pick::Mode),
     vjp: TO_SOURCE,
-    node: "ModeBackward0",
+    node: "ModeBackward0(dim, keepdim, self_sym_sizes)",
 };
 
 /// All elements in order, as a vector, and where they were.

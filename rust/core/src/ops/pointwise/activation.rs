@@ -48,7 +48,7 @@ pub(crate) const GELU: Pointwise = Pointwise {
         let pdf = (x * x * -0.5).exp() * 0.398_942_280_401_432_7;
         g * (cdf + x * pdf)
     }),
-    node: "GeluBackward0",
+    node: "GeluBackward0(approximate='none')",
     samples: &[Range(-4.0, 4.0)],
 };
 
@@ -72,7 +72,7 @@ pub(crate) const GELU_TANH: Pointwise = Pointwise {
         let slope = (1.0 + x * x * 0.134145) * 0.797_884_560_802_865_4;
         g * ((1.0 + t) * 0.5 + x * (1.0 - t * t) * slope * 0.5)
     }),
-    node: "GeluBackward0",
+    node: "GeluBackward0(approximate='tanh')",
     samples: &[Range(-4.0, 4.0)],
 };
 

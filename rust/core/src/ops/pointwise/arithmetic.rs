@@ -13,7 +13,7 @@ pub(crate) const ADD: Pointwise = Pointwise {
     dtype: Rule::Promote,
     forward: kernel!(float |a, b| a + b; int |a, b| a.wrapping_add(b); bool |a, b| a | b),
     vjp: Vjp::Two(|_a, _b, _y, g| (g, g)),
-    node: "AddBackward0",
+    node: "AddBackward0(alpha=1)",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
 };
 
@@ -38,7 +38,7 @@ pub(crate) const SUB: Pointwise = Pointwise {
     dtype: Rule::PromoteNoBool,
     forward: kernel!(float |a, b| a - b; int |a, b| a.wrapping_sub(b)),
     vjp: Vjp::Two(|_a, _b, _y, g| (g, -g)),
-    node: "SubBackward0",
+    node: "SubBackward0(alpha=1)",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
 };
 
@@ -62,7 +62,7 @@ pub(crate) const RSUB: Pointwise = Pointwise {
     dtype: Rule::PromoteNoBool,
     forward: kernel!(float |a, b| b - a; int |a, b| b.wrapping_sub(a)),
     vjp: Vjp::Two(|_a, _b, _y, g| (-g, X::None)),
-    node: "RsubBackward1",
+    node: "RsubBackward1(alpha=1)",
     samples: &[Range(-4.0, 4.0), Range(-4.0, 4.0)],
 };
 
@@ -109,6 +109,43 @@ pub(crate) const DIV: Pointwise = Pointwise {
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
 };
 
+// With a number, as PyTorch's functions that are not written in Python call them.
+pub(crate) const ADD_NUMBER: Pointwise = Pointwise {
+    schema: "_add_number(Tensor self, Scalar other) -> Tensor",
+    aliases: &[],
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|_a, _b, _y, g| (g, X::None)),
+    node: "AddBackward1()",
+    ..ADD
+};
+
+pub(crate) const SUB_NUMBER: Pointwise = Pointwise {
+    schema: "_sub_number(Tensor self, Scalar other) -> Tensor",
+    aliases: &[],
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|_a, _b, _y, g| (g, X::None)),
+    node: "SubBackward1()",
+    ..SUB
+};
+
+pub(crate) const MUL_NUMBER: Pointwise = Pointwise {
+    schema: "_mul_number(Tensor self, Scalar other) -> Tensor",
+    aliases: &[],
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|_a, b, _y, g| (g * b, X::None)),
+    node: "MulBackward1(other)",
+    ..MUL
+};
+
+pub(crate) const DIV_NUMBER: Pointwise = Pointwise {
+    schema: "_div_number(Tensor self, Scalar other) -> Tensor",
+    aliases: &[],
+    forms: Forms::HIDDEN,
+    vjp: Vjp::Two(|_a, b, _y, g| (g / b, X::None)),
+    node: "DivBackward1(other)",
+    ..DIV
+};
+
 /// The zero gradient of a piecewise constant function of two tensors. It names both, because
 /// PyTorch saves both.
 fn flat(a: X, b: X, g: X) -> (X, X) {
@@ -132,7 +169,7 @@ pub(crate) const DIV_FLOOR: Pointwise = Pointwise {
         let none = X::verb("not_implemented", refuse, &[g]);
         (none, none)
     }),
-    node: "torch::autograd::NotImplemented",
+    node: "torch::autograd::NotImplemented()",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
 };
 
@@ -141,7 +178,7 @@ pub(crate) const DIV_FLOOR_MODE: Pointwise = Pointwise {
     doc: "Quotient rounded toward minus infinity, with a gradient of zero.",
     forms: Forms::HIDDEN,
     vjp: Vjp::Two(|a, b, _y, g| flat(a, b, g)),
-    node: "DivBackward2",
+    node: "DivBackward2(rounding_mode='floor')",
     ..DIV_FLOOR
 };
 
@@ -153,7 +190,7 @@ pub(crate) const DIV_TRUNC: Pointwise = Pointwise {
     dtype: Rule::Promote,
     forward: kernel!(float |a, b| (a / b).trunc(); int |a, b| a.div_trunc(b)),
     vjp: Vjp::Two(|a, b, _y, g| flat(a, b, g)),
-    node: "DivBackward2",
+    node: "DivBackward2(rounding_mode='trunc')",
     samples: &[Range(-4.0, 4.0), Range(0.5, 3.0)],
 };
 
@@ -161,7 +198,7 @@ pub(crate) const DIV_TRUE_MODE: Pointwise = Pointwise {
     schema: "_div_true(Tensor self, Operand other) -> Tensor",
     aliases: &[],
     forms: Forms::HIDDEN,
-    node: "DivBackward2",
+    node: "DivBackward2(rounding_mode=None)",
     ..DIV
 };
 
@@ -191,7 +228,7 @@ pub(crate) const REMAINDER_BASE: Pointwise = Pointwise {
     doc: "Remainder of a number by each element.",
     forms: Forms::FUNCTION,
     vjp: Vjp::Two(|_a, _b, _y, g| (X::None, X::verb("not_implemented", refuse, &[g]))),
-    node: "torch::autograd::NotImplemented",
+    node: "torch::autograd::NotImplemented()",
     ..REMAINDER
 };
 
@@ -272,7 +309,7 @@ pub(crate) const SQUARE: Pointwise = Pointwise {
     dtype: Rule::Whole,
     forward: kernel!(float |x| x * x; int |x| x.wrapping_mul(x)),
     vjp: Vjp::One(|x, _y, g| g * (x * 2.0)),
-    node: "PowBackward0",
+    node: "PowBackward0(exponent=2)",
     samples: &[Range(-4.0, 4.0)],
 };
 

@@ -261,28 +261,28 @@ pub(crate) const CLAMP_MAX_TENSOR: Pointwise = Pointwise {
 pub(crate) const CLAMP_LOW: Pointwise = Pointwise {
     schema: "_clamp_low(Tensor self, Scalar min) -> Tensor",
     forms: Forms::HIDDEN,
-    node: "ClampBackward1",
+    node: "ClampBackward1(min, max=None)",
     ..CLAMP_MIN
 };
 
 pub(crate) const CLAMP_HIGH: Pointwise = Pointwise {
     schema: "_clamp_high(Tensor self, Scalar max) -> Tensor",
     forms: Forms::HIDDEN,
-    node: "ClampBackward1",
+    node: "ClampBackward1(min=None, max)",
     ..CLAMP_MAX
 };
 
 pub(crate) const CLAMP_LOW_TENSOR: Pointwise = Pointwise {
     schema: "_clamp_low.Tensor(Tensor self, Tensor min) -> Tensor",
     forms: Forms::HIDDEN,
-    node: "ClampBackward0",
+    node: "ClampBackward0(max=None)",
     ..CLAMP_MIN_TENSOR
 };
 
 pub(crate) const CLAMP_HIGH_TENSOR: Pointwise = Pointwise {
     schema: "_clamp_high.Tensor(Tensor self, Tensor max) -> Tensor",
     forms: Forms::HIDDEN,
-    node: "ClampBackward0",
+    node: "ClampBackward0(min=None)",
     ..CLAMP_MAX_TENSOR
 };
 

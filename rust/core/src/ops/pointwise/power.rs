@@ -54,7 +54,7 @@ pub(crate) const CUBE: Pointwise = Pointwise {
     dtype: Rule::Promote,
     forward: kernel!(float |x| x * x * x; int |x| x.wrapping_mul(x).wrapping_mul(x)),
     vjp: Vjp::One(|x, _y, g| g * (x * x * 3.0)),
-    node: "PowBackward0",
+    node: "PowBackward0(exponent=3)",
     samples: &[Range(-4.0, 4.0)],
 };
 
@@ -65,8 +65,8 @@ pub(crate) const INVERSE_SQUARE: Pointwise = Pointwise {
     forms: Forms::HIDDEN,
     dtype: Rule::Promote,
     forward: kernel!(float | x | T::lit(1.0) / (x * x)),
-    vjp: Vjp::One(|x, y, g| g * (y / x * -2.0)),
-    node: "PowBackward0",
+    vjp: Vjp::One(|x, _y, g| g * (-2.0 / (x * x * x))),
+    node: "PowBackward0(exponent=-2)",
     samples: &[Range(0.1, 4.0)],
 };
 

@@ -24,7 +24,7 @@ pub(crate) const ELU: Pointwise = Pointwise {
     dtype: Rule::First,
     forward: kernel!(float | x, a | T::select(x < T::lit(0.0), x.expm1() * a, x)),
     vjp: Vjp::Two(|x, a, _y, g| ((g * (a * x.exp())).when_else(x.le(0.0), g), X::None)),
-    node: "EluBackward0",
+    node: "EluBackward0(alpha, scale=1, input_scale=1)",
     samples: &[Range(-4.0, 4.0), Range(0.5, 2.0)],
 };
 
@@ -47,7 +47,7 @@ pub(crate) const SELU: Pointwise = Pointwise {
     vjp: Vjp::One(|x, _y, g| {
         (g * (x.exp() * (SELU_ALPHA * SELU_SCALE))).when_else(x.le(0.0), g * SELU_SCALE)
     }),
-    node: "EluBackward0",
+    node: "EluBackward0(alpha=1.6732632423543772, scale=1.0507009873554805, input_scale=1)",
     samples: &[Range(-4.0, 4.0)],
 };
 
@@ -61,7 +61,7 @@ pub(crate) const CELU: Pointwise = Pointwise {
     vjp: Vjp::Three(|x, a, i, _y, g| {
         ((g * (i * a * (x * i).exp())).when_else(x.le(0.0), g), X::None, X::None)
     }),
-    node: "CeluBackward0",
+    node: "CeluBackward0(alpha)",
     samples: &[Range(-4.0, 4.0), Range(1.0, 1.0), Range(1.0, 1.0)],
 };
 

@@ -39,9 +39,19 @@ fn tensordot(a: &Tensor, b: &Tensor, dims_a: &[i64], dims_b: &[i64]) -> Result<T
     let depth: usize = list_a.iter().map(|&d| a.shape()[d]).product();
     let rows: usize = free_a.iter().map(|&d| a.shape()[d]).product();
     let columns: usize = free_b.iter().map(|&d| b.shape()[d]).product();
-    let x = in_order(&a, &free_a, &list_a)?.reshape(&[rows, depth])?;
-    let y = in_order(&b, &list_b, &free_b)?.reshape(&[depth, columns])?;
-    mm(&x, &y)?.reshape(&shape)
+    let free = |dims: &Dims| dims.iter().map(|&d| d as i64).collect::<Vec<_>>();
+    let x = shaped(&in_order(&a, &free(&free_a), dims_a)?, &[rows, depth])?;
+    let y = shaped(&in_order(&b, dims_b, &free(&free_b))?, &[depth, columns])?;
+    shaped(&mm(&x, &y)?, &shape)
+}
+
+fn sizes(shape: &[usize]) -> Value {
+    Value::Ints(shape.iter().map(|&n| n as i64).collect())
+}
+
+/// As `reshape`, with a node also where nothing changes.
+fn shaped(t: &Tensor, shape: &[usize]) -> Result<Tensor> {
+    call1(Id::RESHAPE, &[t.into(), sizes(shape)])
 }
 
 type Dims = SmallVec<[usize; 4]>;
@@ -51,9 +61,8 @@ fn listed(dims: &[i64], t: &Tensor) -> Result<Dims> {
     dims.iter().map(|&d| wrap_dim(d, t.ndim())).collect()
 }
 
-fn in_order(t: &Tensor, first: &[usize], then: &[usize]) -> Result<Tensor> {
-    let dims: Vec<i64> = first.iter().chain(then).map(|&d| d as i64).collect();
-    t.permute(&dims)
+fn in_order(t: &Tensor, first: &[i64], then: &[i64]) -> Result<Tensor> {
+    t.permute(&[first, then].concat())
 }
 
 pub(crate) const TENSORDOT: Structured = Structured {
@@ -107,9 +116,10 @@ pub(crate) const KRON: Structured = Structured {
             right.extend([1, j]);
             whole.push(i * j);
         }
-        let product = a.reshape(&left)?.mul(&b.reshape(&right)?)?;
-        let sizes = Value::Ints(whole.iter().map(|&n| n as i64).collect());
-        Ok(smallvec![call1(Id::UNSAFE_VIEW, &[product.into(), sizes])?])
+        let shaped =
+            |t: &Tensor, shape: &[usize]| call1(Id::UNSAFE_VIEW, &[t.into(), sizes(shape)]);
+        let product = shaped(a, &left)?.mul(&shaped(b, &right)?)?;
+        Ok(smallvec![shaped(&product, &whole)?])
     },
     vjp: Vjp::Composed,
     node: "",

@@ -5,7 +5,8 @@ use crate::formula::{Vjp, X};
 use crate::op::{Cx, Forms, Structured, call1};
 use crate::ops::Id;
 use crate::shape::{Layout, Shape, broadcast, view_strides, wrap_dim};
-use crate::{Result, Scalar, Tensor, Value, bail, pointwise};
+use crate::value::Args;
+use crate::{Result, Scalar, Tensor, Value, bail, batch, pointwise};
 use smallvec::smallvec;
 
 fn ints(shape: &[usize]) -> Value {
@@ -33,7 +34,7 @@ pub(crate) const UNSAFE_VIEW: Structured = Structured {
         }
     },
     vjp: Vjp::Many(|| vec![X::verb("reshape", reshape_back, &[X::Grad(0)])]),
-    node: "UnsafeViewBackward0",
+    node: "UnsafeViewBackward0(self_sym_sizes)",
 };
 
 pub(crate) const SQUEEZED: Structured = Structured {
@@ -252,6 +253,46 @@ fn check_bilinear(x: &Tensor, y: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> 
     Ok(())
 }
 
+/// For each row of `x` and `y`, and each matrix `w[k]`: `x @ w[k] @ y`.
+fn forms(x: &Tensor, w: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let (rows, k, m, n) = (x.shape()[0], w.shape()[0], w.shape()[1], w.shape()[2]);
+    // All first products as one, then one matrix of `k` rows for each input.
+    let wide = w.permute(&[1, 0, 2])?.reshape(&[m, k * n])?;
+    let left = mm(x, &wide)?.reshape(&[rows, k, n])?;
+    bmm(&left, &y.reshape(&[rows, n, 1])?)?.reshape(&[rows, k])
+}
+
+fn trilinear(a: &Args) -> Result<Tensor> {
+    forms(a.tensor(0)?, a.tensor(1)?, a.tensor(2)?)
+}
+
+/// The gradient of the matrices: sums of products of a gradient and both rows.
+fn matrices_back(_: &Cx, v: &[&Tensor]) -> Result<Tensor> {
+    let [g, x, y] = v else { bail!(Runtime, "three tensors") };
+    let (rows, k, m, n) = (g.shape()[0], g.shape()[1], x.shape()[1], y.shape()[1]);
+    let pairs = x.reshape(&[rows, m, 1])?.mul(&y.reshape(&[rows, 1, n])?)?;
+    mm(&g.t()?, &pairs.reshape(&[rows, m * n])?)?.reshape(&[k, m, n])
+}
+
+pub(crate) const TRILINEAR: Structured = Structured {
+    schema: "_trilinear(Tensor i1, Tensor i2, Tensor i3) -> Tensor",
+    aliases: &[],
+    doc: "For each row of `i1` and `i3`, and each matrix `i2[k]`: `i1 @ i2[k] @ i3`.",
+    forms: Forms::HIDDEN,
+    forward: |a| Ok(smallvec![trilinear(&a)?]),
+    vjp: Vjp::Many(|| {
+        let first = |_: &Cx, v: &[&Tensor]| forms(v[0], &v[1].permute(&[1, 0, 2])?, v[2]);
+        let third = |_: &Cx, v: &[&Tensor]| forms(v[2], &v[1].permute(&[2, 1, 0])?, v[0]);
+        let (g, x, w, y) = (X::Grad(0), X::In(0), X::In(1), X::In(2));
+        vec![
+            X::verb("first", first, &[g, w, y]),
+            X::verb("matrices", matrices_back, &[g, x, y]),
+            X::verb("third", third, &[g, w, x]),
+        ]
+    }),
+    node: "TrilinearBackward0(expand1=[1,3], expand2=[0], expand3=[1,2], sumdim=[2,3])",
+};
+
 pub(crate) const BILINEAR: Structured = Structured {
     schema: "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
     aliases: &[],
@@ -263,13 +304,15 @@ pub(crate) const BILINEAR: Structured = Structured {
         check_bilinear(x, y, w, bias)?;
         let (&m, lead) = x.shape().split_last().unwrap_or((&1, &[]));
         let (rows, k, n) = (lead.iter().product(), w.shape()[0], w.shape()[2]);
-        // All first products as one, then one matrix of `k` rows for each input.
-        let wide = w.permute(&[1, 0, 2])?.reshape(&[m, k * n])?;
-        let left = mm(&x.reshape(&[rows, m])?, &wide)?.reshape(&[rows, k, n])?;
-        let out = bmm(&left, &y.reshape(&[rows, n, 1])?)?;
+        let view = |t: &Tensor, shape: &[usize]| call1(Id::RESHAPE, &[t.into(), ints(shape)]);
+        let (flat, other) = (view(x, &[rows, m])?, view(y, &[rows, n])?);
+        let args: [Value; 3] = [flat.into(), w.into(), other.into()];
+        // Examples of `vmap` are joined in the products.
+        let joined = batch::active() && batch::level_of(&args).is_some();
+        let out = if joined { trilinear(&Args(&args))? } else { call1(Id::TRILINEAR, &args)? };
         let mut shape = Shape::from_slice(lead);
         shape.push(k);
-        let out = out.reshape(&shape)?;
+        let out = view(&out, &shape)?;
         Ok(smallvec![bias.map_or(Ok(out.clone()), |b| out.add(b))?])
     },
     vjp: Vjp::Composed,

@@ -117,7 +117,7 @@ pub(crate) const MAX_DIM: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| along(Extremum::Max, "max", &a),
     vjp: TO_SOURCE,
-    node: "MaxBackward0",
+    node: "MaxBackward0(dim, keepdim, self_sym_sizes)",
 };
 
 pub(crate) const MIN_DIM: Structured = Structured {
@@ -127,7 +127,7 @@ pub(crate) const MIN_DIM: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| along(Extremum::Min, "min", &a),
     vjp: TO_SOURCE,
-    node: "MinBackward0",
+    node: "MinBackward0(dim, keepdim, self_sym_sizes)",
 };
 
 pub(crate) const MAX_OTHER: Structured = Structured {

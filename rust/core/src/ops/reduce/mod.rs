@@ -194,7 +194,7 @@ pub(crate) const SUM: Structured = Structured {
         sum_over(t, &dims, false, sum_dtype(&a, 1, t)?)
     },
     vjp: SUM_BACK,
-    node: "SumBackward0",
+    node: "SumBackward0(self_sym_sizes)",
 };
 
 pub(crate) const SUM_DIM: Structured = Structured {
@@ -208,7 +208,7 @@ pub(crate) const SUM_DIM: Structured = Structured {
         sum_over(t, &dims, a.bool(2)?, sum_dtype(&a, 3, t)?)
     },
     vjp: SUM_BACK,
-    node: "SumBackward1",
+    node: "SumBackward1(dim, keepdim, self_sym_sizes)",
 };
 
 /// The dtype of a mean; integers need one to be named.
@@ -244,7 +244,7 @@ pub(crate) const MEAN: Structured = Structured {
         mean_over(t, &dims, false, mean_dtype("mean", &a, 1, t)?)
     },
     vjp: MEAN_BACK,
-    node: "MeanBackward0",
+    node: "MeanBackward0(self_sym_numel, self_sym_sizes)",
 };
 
 pub(crate) const MEAN_DIM: Structured = Structured {
@@ -258,7 +258,7 @@ pub(crate) const MEAN_DIM: Structured = Structured {
         mean_over(t, &dims, a.bool(2)?, mean_dtype("mean", &a, 3, t)?)
     },
     vjp: MEAN_BACK,
-    node: "MeanBackward1",
+    node: "MeanBackward1(dim, keepdim, self_sym_numel, self_sym_sizes)",
 };
 
 /// Sums `t` over the dimensions along which `shape` was broadcast.

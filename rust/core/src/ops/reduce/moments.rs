@@ -18,6 +18,11 @@ fn count(t: &Tensor, dims: &[usize]) -> f64 {
     dims.iter().map(|&d| t.shape()[d] as f64).product()
 }
 
+/// 1 if it is not given.
+fn correction(a: &Args) -> Result<f64> {
+    Ok(a.opt_number(2)?.map_or(1.0, Scalar::to_f64))
+}
+
 /// Variance (its root if `root`) and mean: the squared distances from the mean, added up and divided
 /// by the degrees of freedom, `count - correction`.
 fn moments(name: &str, a: &Args, root: bool) -> Result<(Tensor, Tensor)> {
@@ -26,7 +31,7 @@ fn moments(name: &str, a: &Args, root: bool) -> Result<(Tensor, Tensor)> {
         bail!(Runtime, "{name} only support floating point and complex dtypes");
     }
     let (dims, keepdim) = (dims_arg(a, 1, t.ndim())?, a.bool(3)?);
-    let freedom = (count(t, &dims) - a.number(2)?.to_f64()).max(0.0);
+    let freedom = (count(t, &dims) - correction(a)?).max(0.0);
     let wide = t.to(super::wide(t.dtype()))?;
     let (var, mean) = super::variance(&wide, &dims, keepdim, (freedom, root))?;
     Ok((var.to(t.dtype())?, mean.to(t.dtype())?))
@@ -35,7 +40,7 @@ fn moments(name: &str, a: &Args, root: bool) -> Result<(Tensor, Tensor)> {
 /// `2 (x - mean) g / freedom`, for `g` the gradient of the variance.
 fn var_back(cx: &Cx, g: &Tensor, x: &Tensor) -> Result<Tensor> {
     let dims = dims_arg(&cx.args, 1, x.ndim())?;
-    let freedom = count(x, &dims) - cx.args.number(2)?.to_f64();
+    let freedom = count(x, &dims) - correction(&cx.args)?;
     let (g, mean) = (with_dims(cx, g)?, mean_of(x, &dims)?);
     if (x.ndim() == 0 || matches!(cx.args.get(1), Value::None)) && freedom <= 0.0 {
         let (nan, inf) = (f64::NAN.into(), f64::INFINITY.into());
@@ -67,7 +72,7 @@ fn mean_back(cx: &Cx, g: &Tensor, x: &Tensor) -> Result<Tensor> {
 }
 
 pub(crate) const VAR: Structured = Structured {
-    schema: "_var(Tensor self, int[1]? dim, Scalar correction, bool keepdim) -> Tensor",
+    schema: "_var(Tensor self, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor",
     aliases: &[],
     doc: "Variance with `count - correction` degrees of freedom.",
     forms: Forms::HIDDEN,
@@ -80,7 +85,7 @@ pub(crate) const VAR: Structured = Structured {
 };
 
 pub(crate) const STD: Structured = Structured {
-    schema: "_std(Tensor self, int[1]? dim, Scalar correction, bool keepdim) -> Tensor",
+    schema: "_std(Tensor self, int[1]? dim, Scalar? correction, bool keepdim) -> Tensor",
     aliases: &[],
     doc: "Root of the variance with `count - correction` degrees of freedom.",
     forms: Forms::HIDDEN,
@@ -93,7 +98,7 @@ pub(crate) const STD: Structured = Structured {
 };
 
 pub(crate) const VAR_MEAN: Structured = Structured {
-    schema: "_var_mean(Tensor self, int[1]? dim, Scalar correction, bool keepdim) -> (Tensor, Tensor)",
+    schema: "_var_mean(Tensor self, int[1]? dim, Scalar? correction, bool keepdim) -> (Tensor, Tensor)",
     aliases: &[],
     doc: "Variance and mean.",
     forms: Forms::HIDDEN,
@@ -110,7 +115,7 @@ pub(crate) const VAR_MEAN: Structured = Structured {
 };
 
 pub(crate) const STD_MEAN: Structured = Structured {
-    schema: "_std_mean(Tensor self, int[1]? dim, Scalar correction, bool keepdim) -> (Tensor, Tensor)",
+    schema: "_std_mean(Tensor self, int[1]? dim, Scalar? correction, bool keepdim) -> (Tensor, Tensor)",
     aliases: &[],
     doc: "Standard deviation and mean.",
     forms: Forms::HIDDEN,
@@ -136,7 +141,9 @@ fn unbiased(a: &Args, i: usize) -> Result<Value> {
 
 /// The overload with `unbiased` alone.
 fn whole(id: Id, a: &Args) -> Result<Outputs> {
-    op::call(id, &[a.tensor(0)?.into(), Value::None, unbiased(a, 1)?, false.into()])
+    // Without it, PyTorch takes the overload with `correction`.
+    let correction = if a.bool(1)? { Value::None } else { unbiased(a, 1)? };
+    op::call(id, &[a.tensor(0)?.into(), Value::None, correction, false.into()])
 }
 
 /// The overload with `dim` and `unbiased`.
@@ -146,8 +153,8 @@ fn along(id: Id, a: &Args) -> Result<Outputs> {
 
 /// The overload with `dim` and `correction`.
 fn corrected(id: Id, a: &Args) -> Result<Outputs> {
-    let correction = a.opt_number(2)?.unwrap_or(Scalar::Int(1));
-    op::call(id, &[a.tensor(0)?.into(), a.get(1).clone(), correction.into(), a.bool(3)?.into()])
+    let [dims, correction] = [a.get(1).clone(), a.get(2).clone()];
+    op::call(id, &[a.tensor(0)?.into(), dims, correction, a.bool(3)?.into()])
 }
 
 /// The three overloads of one name.

@@ -167,10 +167,16 @@ pub(crate) const VECTOR_NORM: Structured = Structured {
     vjp: Vjp::Many(|| {
         vec![X::verb("norm_backward", norm_back, &[X::Grad(0), X::In(0), X::Out(0)])]
     }),
-    node: "LinalgVectorNormBackward0",
+    node: "LinalgVectorNormBackward0(ord, dim, keepdim)",
 };
 
 /// Of order 0: a count, through which no gradient flows.
+pub(crate) const NORM_DIM: Structured = Structured {
+    schema: "_norm(Tensor self, int[1]? dim, bool keepdim, Scalar p, ScalarType? dtype) -> Tensor",
+    node: "NormBackward1(p, dim, keepdim)",
+    ..VECTOR_NORM
+};
+
 pub(crate) const VECTOR_NORM_0: Structured = Structured {
     schema: "_linalg_vector_norm.zero(Tensor self, int[1]? dim, bool keepdim, Scalar ord, ScalarType? dtype) -> Tensor",
     vjp: Vjp::Many(|| vec![X::None]),

@@ -40,7 +40,7 @@ pub(crate) const PROD: Structured = Structured {
         fold_over(Op::Prod, t, &dims, false, sum_dtype(&a, 1, t)?)
     },
     vjp: PROD_BACK,
-    node: "ProdBackward0",
+    node: "ProdBackward0()",
 };
 
 pub(crate) const PROD_DIM: Structured = Structured {
@@ -54,7 +54,7 @@ pub(crate) const PROD_DIM: Structured = Structured {
         fold_over(Op::Prod, t, &dims, a.bool(2)?, sum_dtype(&a, 3, t)?)
     },
     vjp: PROD_BACK,
-    node: "ProdBackward1",
+    node: "ProdBackward1(dim, keepdim)",
 };
 
 fn nansum(a: &Args, dims: &[usize], keepdim: bool, dtype_at: usize) -> Result<Outputs> {
@@ -83,7 +83,7 @@ pub(crate) const NANSUM: Structured = Structured {
         nansum(&a, &dims, false, 1)
     },
     vjp: NANSUM_BACK,
-    node: "NansumBackward0",
+    node: "NansumBackward0(dim=None, keepdim=False)",
 };
 
 pub(crate) const NANSUM_DIM: Structured = Structured {
@@ -96,5 +96,5 @@ pub(crate) const NANSUM_DIM: Structured = Structured {
         nansum(&a, &dims, a.bool(2)?, 3)
     },
     vjp: NANSUM_BACK,
-    node: "NansumBackward0",
+    node: "NansumBackward0(dim, keepdim)",
 };
