@@ -12,6 +12,7 @@ from .. import _wengert
 from .._pytree import flatten, map_leaves, unflatten
 from .._wengert import Tensor, is_grad_enabled
 from ..autograd import enable_grad, no_grad
+from . import _custom
 from ._vmap import vmap
 
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
@@ -39,10 +40,12 @@ def _outer():
 def _inside(leaves):
     """The function of a transform runs."""
     _running.append(leaves)
+    _custom.enter()
     try:
         with enable_grad():
             yield
     finally:
+        _custom.leave()
         _running.pop()
 
 
@@ -245,9 +248,11 @@ class _Level:
 
     def __enter__(self):
         self.level = _wengert._enter_dual_level()
+        _custom.enter()
         return self
 
     def __exit__(self, *exc):
+        _custom.leave()
         _wengert._exit_dual_level(self.level)
 
     def dual(self, primal, tangent):

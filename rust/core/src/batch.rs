@@ -7,6 +7,7 @@
 //! So history and tangents belong to the tensors inside, and know nothing of batches.
 
 mod rules;
+mod shell;
 
 use crate::op::{Outputs, call1};
 use crate::ops::Id;
@@ -16,6 +17,7 @@ use crate::sync::guarded;
 use crate::{Result, Tensor, Value, bail};
 
 pub(crate) use rules::{assign, call, in_place, structured_in_place};
+pub use shell::{Shell, depth, outside};
 
 /// What a tensor stands for at a level: the whole, batch first.
 pub(crate) struct Batch {
@@ -31,12 +33,16 @@ pub enum Randomness {
     Different,
 }
 
+#[derive(Clone, Copy)]
 struct Level {
+    /// Tells a level from others that had its number.
+    id: u64,
     size: usize,
     randomness: Randomness,
 }
 
 guarded!(levels: Vec<Level> = Vec::new());
+guarded!(opened: u64 = 0);
 guarded!(loops: Vec<Id> = Vec::new());
 
 /// True if some tensor may be batched.
@@ -47,8 +53,12 @@ pub fn active() -> bool {
 
 /// Opens a level for batches of `size`; returns its number.
 pub fn enter(size: usize, randomness: Randomness) -> usize {
+    let id = opened(|n| {
+        *n += 1;
+        *n
+    });
     levels(|l| {
-        l.push(Level { size, randomness });
+        l.push(Level { id, size, randomness });
         l.len() - 1
     })
 }
@@ -171,6 +181,9 @@ pub fn wrap(whole: &Tensor, level: usize) -> Result<Tensor> {
 fn spread(t: &Tensor, level: usize, size: usize) -> Result<Tensor> {
     if let Some(whole) = whole_at(t, level) {
         return Ok(whole);
+    }
+    if let Some(b) = batch_of(t).filter(|b| b.level > level) {
+        return wrap(&spread(&b.whole, level, size)?.transpose(0, 1)?, b.level);
     }
     let mut shape = vec![size];
     shape.extend_from_slice(t.shape());
