@@ -103,8 +103,8 @@ def _by_rule(cls, args):
         raise RuntimeError(
             "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) "
             f"tuple. Expected out_dims={result[1]} to be compatible with the structure of "
-            f"`output`. out_dims has structure {flatten(result[1])[1]!r} but output has structure {form!r}. "
-            f"{NOTES}"
+            f"`output`. out_dims has structure {flatten(result[1])[1]!r} but output has structure "
+            f"{form!r}. {NOTES}"
         )
     known = [(w, a) for w, a in zip(wholes, leaves) if w is not None]
 

@@ -14,7 +14,7 @@ use crate::ops::Id;
 use crate::pointwise::Operand;
 use crate::shape::Layout;
 use crate::sync::guarded;
-use crate::{Result, Tensor, Value, bail};
+use crate::{Result, Storage, Tensor, Value, bail};
 
 pub(crate) use rules::{assign, call, in_place, structured_in_place};
 pub use shell::{Shell, depth, outside};
@@ -125,6 +125,25 @@ pub fn at(t: &Tensor, level: usize) -> bool {
     batch_of(t).is_some_and(|b| b.level == level || at(&b.whole, level))
 }
 
+/// Fails if what a program does next would depend on a tensor that stands for many.
+///
+/// # Errors
+/// RuntimeError with PyTorch's sentence.
+pub fn check_not_batched(t: &Tensor) -> Result<()> {
+    if is_batched(t) {
+        bail!(
+            Runtime,
+            "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
+        );
+    }
+    Ok(())
+}
+
+/// The level of the outermost wrapper of `t`, and what is inside it.
+pub fn outermost(t: &Tensor) -> Option<(usize, Tensor)> {
+    batch_of(t).map(|b| (b.level, b.whole.clone()))
+}
+
 /// The tensor inside all wrappers.
 pub fn innermost(t: &Tensor) -> Tensor {
     match batch_of(t) {
@@ -168,10 +187,12 @@ pub fn wrap(whole: &Tensor, level: usize) -> Result<Tensor> {
         let inner = wrap(&b.whole.transpose(0, 1)?, level)?;
         return wrap(&inner, b.level);
     }
-    innermost(whole).ptr()?;
+    // What reads memory without a rule must not see the first example: there is no memory.
     let l = whole.layout();
     let one = Layout::new(l.shape[1..].into(), l.strides[1..].into(), l.offset);
-    let t = whole.alias(one);
+    let bytes = one.numel * whole.dtype().size();
+    let t = Tensor::from_parts(Storage::sealed(bytes), one, whole.dtype());
+    t.count_at(whole.counter().clone());
     t.set_leaf_grad(whole.requires_grad());
     t.with_meta(|m| m.batch = Some(Batch { level, whole: whole.clone() }));
     Ok(t)

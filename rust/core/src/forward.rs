@@ -191,6 +191,14 @@ pub fn make_dual(primal: &Tensor, tangent: &Tensor, level: usize) -> Result<Tens
     Ok(dual)
 }
 
+/// The tangent that `t` carries at the highest level at which it carries one.
+///
+/// # Errors
+/// RuntimeError when memory cannot be had.
+pub fn carried(t: &Tensor) -> Result<Option<Tensor>> {
+    visible().rev().find_map(|level| tangent(t, level).transpose()).transpose()
+}
+
 /// `t` without its tangent at a level, and that tangent.
 ///
 /// # Errors

@@ -107,6 +107,34 @@ impl _Shell {
     }
 }
 
+/// Calls `f` with tensors whose first dimension, of length `size`, is a batch; the tensors that it
+/// returns (None where it returns None) have one too.
+#[pyfunction]
+#[pyo3(signature = (f, tensors, size, randomness = "error"))]
+pub fn _vmap_call(
+    f: &Bound<'_, PyAny>,
+    tensors: Vec<Arg>,
+    size: usize,
+    randomness: &str,
+) -> PyResult<Vec<Option<Ret>>> {
+    let level = Level(_vmap_enter(size, randomness));
+    let split = |t: &Arg| py_result(batch::split(&t.0, 0, level.0)).map(Ret);
+    let args = tensors.iter().map(split).collect::<PyResult<Vec<_>>>()?;
+    let results: Vec<Option<Arg>> = f.call1(PyTuple::new(f.py(), args)?)?.extract()?;
+    let join =
+        |t: Option<Arg>| t.map(|t| py_result(batch::join(&t.0, 0, level.0)).map(Ret)).transpose();
+    results.into_iter().map(join).collect()
+}
+
+/// An open level, closed when it is dropped.
+struct Level(usize);
+
+impl Drop for Level {
+    fn drop(&mut self) {
+        batch::exit();
+    }
+}
+
 /// How many levels are open.
 #[pyfunction]
 pub fn _vmap_depth() -> usize {

@@ -77,8 +77,8 @@ mod _wengert {
     };
     #[pymodule_export]
     use crate::batch::{
-        _Shell, _is_batched, _vmap_depth, _vmap_enter, _vmap_exit, _vmap_join, _vmap_loops,
-        _vmap_split,
+        _Shell, _is_batched, _vmap_call, _vmap_depth, _vmap_enter, _vmap_exit, _vmap_join,
+        _vmap_loops, _vmap_split,
     };
     #[pymodule_export]
     use crate::errors::_LinAlgError;

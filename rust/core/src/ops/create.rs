@@ -261,6 +261,12 @@ impl Tensor {
         if on && !self.dtype().is_differentiable() {
             bail!(Runtime, "only Tensors of floating point dtype can require gradients");
         }
+        // History belongs to the tensors inside.
+        let mut inner = crate::batch::outermost(self);
+        while let Some((_, t)) = inner {
+            t.set_leaf_grad(on);
+            inner = crate::batch::outermost(&t);
+        }
         self.set_leaf_grad(on);
         Ok(self.clone())
     }
