@@ -130,7 +130,10 @@ def grad(
     grads = _grads_for(outputs, grad_outputs)
     if is_grads_batched:
         grads = _whole_grads(outputs, grads)
-        run = lambda *rows: _wengert._grad(outputs, inputs, rows, retain_graph, create_graph)  # noqa: E731
+
+        def run(*rows):
+            return _wengert._grad(outputs, inputs, rows, bool(retain_graph), bool(create_graph))
+
         result = _wengert._vmap_call(run, grads, len(grads[0]))
     else:
         result = _wengert._grad(outputs, inputs, grads, bool(retain_graph), bool(create_graph))

@@ -370,7 +370,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         made = []
 
         def slopes(*tangents):
-            values, found, spec, aux = _push_forward(
+            _, found, spec, aux = _push_forward(
                 call, inputs.given, tangents, inputs.with_leaves, has_aux, what
             )
             extra, form = flatten(aux)

@@ -6,6 +6,7 @@
 //! the call that a rule finds for them ([`rules`]), which may be batched in turn at lower levels.
 //! So history and tangents belong to the tensors inside, and know nothing of batches.
 
+mod rewritten;
 mod rules;
 mod shell;
 
