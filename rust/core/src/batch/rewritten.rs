@@ -26,7 +26,7 @@ const SEARCHES: &[Id] =
 
 /// The results of a call, its batch first, or None if it is not rewritten.
 pub(super) fn outputs(c: &Call) -> Result<Option<Outputs>> {
-    if matches!(&c.args[..], [_, Value::Tensor(m)] if c.id == Id::MASKED_SELECT && at(m, c.level)) {
+    if matches!(c.args, [_, Value::Tensor(m)] if c.id == Id::MASKED_SELECT && at(m, c.level)) {
         bail!(
             Runtime,
             "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this because for each batch this would return a differently shaped Tensor. Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
