@@ -191,8 +191,8 @@ pub fn wrap(whole: &Tensor, level: usize) -> Result<Tensor> {
     // What reads memory without a rule must not see the first example: there is no memory.
     let l = whole.layout();
     let one = Layout::new(l.shape[1..].into(), l.strides[1..].into(), l.offset);
-    let bytes = one.numel * whole.dtype().size();
-    let t = Tensor::from_parts(Storage::sealed(bytes), one, whole.dtype());
+    let storage = Storage::sealed(whole.storage().bytes());
+    let t = Tensor::from_parts(storage, one, whole.dtype());
     t.count_at(whole.counter().clone());
     t.set_leaf_grad(whole.requires_grad());
     t.with_meta(|m| m.batch = Some(Batch { level, whole: whole.clone() }));

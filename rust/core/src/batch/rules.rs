@@ -2,7 +2,7 @@
 
 use super::{loops, rewritten, spread, whole_at, wrapped};
 use crate::op::{self, Block, Outputs, call1};
-use crate::ops::Id;
+use crate::ops::{Id, strided};
 use crate::pointwise::{self, Operand};
 use crate::schema::{Param, Type};
 use crate::shape::{infer_shape, wrap_dim};
@@ -207,7 +207,15 @@ impl Call<'_> {
                 op::call(self.id, &[whole.into(), Value::Ints(repeats)]).map(Some)
             }
             Id::INDEX => self.indexed(),
-            Id::AS_STRIDED => self.as_strided().map(Some),
+            Id::EMBED | Id::PART | Id::WITH_PART => {
+                let mut args = strided::batched(self.id, self.args, first.shape(), self.size)?;
+                args[0] = self.whole(0)?.into();
+                if self.id == Id::WITH_PART {
+                    args[1] = self.whole(1)?.into();
+                }
+                op::call(self.id, &args).map(Some)
+            }
+            Id::VIEW_PART => self.view_part().map(Some),
             Id::MASKED_FILL_TENSOR => {
                 // `masked_fill` itself wants a value without dimensions.
                 let [_, mask, Value::Tensor(value)] = self.args else { return Ok(None) };
@@ -253,15 +261,28 @@ impl Call<'_> {
         rewritten::shared(&rows, &y)
     }
 
-    /// Sizes and strides are those of an example, whose memory lies in that of the whole.
-    fn as_strided(&self) -> Result<Outputs> {
+    /// A view of a part of each example, or a copy where the whole has other strides.
+    fn view_part(&self) -> Result<Outputs> {
         let whole = self.whole(0)?;
-        let (mut size, mut stride) =
-            (smallvec![self.size as i64], smallvec![whole.strides()[0] as i64]);
-        size.extend_from_slice(self.ints(1));
-        SmallVec::<[i64; 4]>::extend_from_slice(&mut stride, self.ints(2));
-        let args = [whole.into(), Value::Ints(size), Value::Ints(stride), self.args[3].clone()];
-        op::call(self.id, &args)
+        let [_, size, stride, offset, base] = self.args else {
+            bail!(Type, "{} takes a layout", self.id.name())
+        };
+        let strides = whole.strides().iter().map(|&s| s as i64);
+        if !matches!(base, Value::Ints(b) if strides.clone().skip(1).eq(b.iter().copied())) {
+            let args = [whole.into(), base.clone(), size.clone(), stride.clone(), offset.clone()];
+            let shape = self.tensor(0).map_or(&[][..], Tensor::shape);
+            let mut all = strided::batched(Id::PART, &args, shape, self.size)?;
+            all[0] = args[0].clone();
+            return op::call(Id::PART, &all);
+        }
+        let step = whole.strides()[0] as i64;
+        let after = |first: i64, i: usize| {
+            let mut list: SmallVec<[i64; 4]> = smallvec![first];
+            list.extend_from_slice(self.ints(i));
+            Value::Ints(list)
+        };
+        let (size, stride) = (after(self.size as i64, 1), after(step, 2));
+        op::call(self.id, &[whole.into(), size, stride, offset.clone(), after(step, 4)])
     }
 
     /// Indices that are the same for all examples; where the indexed dimensions lie apart, they
