@@ -127,10 +127,16 @@ def grad(
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
-    if is_grads_batched:
-        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused)
     grads = _grads_for(outputs, grad_outputs)
-    result = _wengert._grad(outputs, inputs, grads, bool(retain_graph), bool(create_graph))
+    if is_grads_batched:
+        grads = _whole_grads(outputs, grads)
+
+        def run(*rows):
+            return _wengert._grad(outputs, inputs, rows, bool(retain_graph), bool(create_graph))
+
+        result = _wengert._vmap_call(run, grads, len(grads[0]))
+    else:
+        result = _wengert._grad(outputs, inputs, grads, bool(retain_graph), bool(create_graph))
     return _finish(result, inputs, allow_unused, materialize_grads)
 
 
@@ -152,25 +158,35 @@ def _finish(result, inputs, allow_unused, materialize):
     return tuple(result)
 
 
-def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused):
-    """One backward pass per entry of the gradients' first dimension, stacked."""
-    grads = _grads_for(outputs, grad_outputs)
+def _whole_grads(outputs, grads):
+    """Gradients whose first dimension is a batch, checked."""
+    found = []
     for i, (g, t) in enumerate(zip(grads, outputs)):
-        if g is None or g.dim() == 0 or g.shape[1:] != t.shape:  # type: ignore
+        if g is None and t.requires_grad and t.numel() != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        one = None if g is None else g[0]
+        if one is not None and one.shape != t.shape:
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
-                f"as the batch dimension. Mismatch in grad_output[{i}]"
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                f"match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{i}] has a shape of {one.shape} and output[{i}] has a shape of "
+                f"{t.shape}. If you only want some tensors in `grad_output` to be considered "
+                "batched, consider using vmap."
             )
-    given = [g for g in grads if g is not None]
-    count = given[0].shape[0]  # type: ignore
-    rows = []
-    for k in range(count):
-        one = [g[k] for g in given]
-        keep = bool(retain_graph) or k + 1 < count
-        row = _wengert._grad(outputs, inputs, one, keep, bool(create_graph))
-        rows.append(_finish(row, inputs, allow_unused, False))
-    columns = zip(*rows)
-    return tuple(None if c[0] is None else _wengert.stack(list(c)) for c in columns)
+        found.append(_wengert.ones_like(t) if g is None else g)
+        if found[-1].dim() == 0:
+            raise ValueError(
+                "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input "
+                "is a Tensor of dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0."
+            )
+    sizes = [len(g) for g in found]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            "vmap: Expected all tensors to have the same size in the mapped dimension, got sizes "
+            f"{sizes} for the mapped dimension"
+        )
+    return found
 
 
 class _Engine:

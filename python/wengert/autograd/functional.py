@@ -211,11 +211,51 @@ def jacobian(
                 "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not "
                 "supported together. Please either set `strict=False` or `vectorize=False`."
             )
-        blocks = [
-            inputs.like(_rows(i, out, inputs, create_graph, strict))
-            for i, out in enumerate(outputs)
-        ]
+        if vectorize:
+            blocks = _all_rows(outputs, inputs, create_graph)
+        else:
+            blocks = [
+                inputs.like(_rows(i, out, inputs, create_graph, strict))
+                for i, out in enumerate(outputs)
+            ]
         return outputs.like(_released(blocks, create_graph))
+
+
+def basis(tensors):
+    """For all elements of all tensors together a direction: as many parts as there are tensors,
+    whose first dimension counts the elements."""
+    sizes = [t.numel() for t in tensors]
+    total, start, parts = sum(sizes), 0, []
+    for t, n in zip(tensors, sizes):
+        part = _wengert.eye(total, dtype=t.dtype)
+        if n != total:
+            part = part.narrow(1, start, n)
+        parts.append(part.reshape(total, *t.shape))
+        start += n
+    return parts
+
+
+def _all_rows(outputs, inputs, create_graph):
+    """All blocks of the Jacobian by one backward pass."""
+    flat = [o.reshape(-1) for o in outputs]
+    sizes = [len(o) for o in flat]
+    total = sum(sizes)
+    found = [None] * len(inputs)
+    live = [i for i, o in enumerate(flat) if o.requires_grad]
+    if live and total:
+        roots, directions = [flat[i] for i in live], basis(flat)
+        found = grad(
+            roots, inputs, [directions[i] for i in live],
+            create_graph=create_graph, allow_unused=True, is_grads_batched=True,
+        )  # fmt: skip
+    columns = [
+        (t.new_zeros(t.shape).expand(total, *t.shape) if g is None else g).split(sizes)
+        for g, t in zip(found, inputs)
+    ]
+    return [
+        inputs.like(c[k].reshape(out.shape + t.shape) for c, t in zip(columns, inputs))
+        for k, out in enumerate(outputs)
+    ]
 
 
 def _rows(i, out, inputs, create_graph, strict):
@@ -245,30 +285,41 @@ def _forward_jacobian(func, inputs, create_graph, strict, vectorize):
             "Computing Jacobian using forward-AD or forward-over-reverse Hessian isonly "
             "implemented for `vectorize=True`."
         )
-    columns = []
-    for i, t in enumerate(inputs):
-        columns.append([_column(func, inputs, i, k) for k in range(t.numel())])
-    outputs = next(c[0][0] for c in columns if c)
-    blocks = []
-    for k, out in enumerate(outputs):
-        tangents = [[tangents[k] for _, tangents in column] for column in columns]
-        blocks.append(
-            inputs.like(
-                _wengert.stack(ts, -1).view(out.shape + t.shape) for ts, t in zip(tangents, inputs)
-            )
+    made = []
+
+    def slopes(*directions):
+        with forward_ad.dual_level():
+            duals = (forward_ad.make_dual(t, d) for t, d in zip(inputs, directions))
+            outputs = Tensors.of(func(*duals), "outputs of the user-provided function", "jacobian")
+            pairs = [forward_ad.unpack_dual(out) for out in outputs]
+            made.append(outputs)
+            return [_wengert.zeros_like(p) if t is None else t for p, t in pairs]
+
+    sizes = [t.numel() for t in inputs]
+    columns = for_each(slopes, basis(inputs), sum(sizes))
+    return made[0].like(
+        inputs.like(
+            part.permute(*range(1, part.dim()), 0).reshape(part.shape[1:] + t.shape)
+            for part, t in zip(column.split(sizes), inputs)
         )
-    return outputs.like(blocks)
+        for column in columns
+    )
 
 
-def _column(func, inputs, i, k):
-    """Outputs, and their tangents for one element of one input."""
-    basis = [_wengert.zeros_like(t) for t in inputs]
-    basis[i].view(-1)[k] = 1
-    with forward_ad.dual_level():
-        duals = (forward_ad.make_dual(t, b) for t, b in zip(inputs, basis))
-        outputs = Tensors.of(func(*duals), "outputs of the user-provided function", "jacobian")
-        pairs = [forward_ad.unpack_dual(out) for out in outputs]
-        return outputs, [_wengert.zeros_like(p) if t is None else t for p, t in pairs]
+#: How errors begin that are due to the batch alone.
+ONLY_BATCHED = ("vmap: It looks like you're", "vmap: inplace arithmetic")
+
+
+def for_each(slopes, directions, total, randomness="error"):
+    """Derivatives in all directions at once; or one after the other, where the function cannot be
+    called with a batch because it looks at its values."""
+    try:
+        return _wengert._vmap_call(slopes, directions, total, randomness)
+    except RuntimeError as error:
+        if not str(error).startswith(ONLY_BATCHED):
+            raise
+    rows = [slopes(*(d[k] for d in directions)) for k in range(total)]
+    return [_wengert.stack(column) for column in zip(*rows)]
 
 
 def _scalar(func, inputs, name, strict):

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from .. import _wengert
 from .._pytree import flatten, map_leaves, unflatten
 from .._wengert import Tensor, is_grad_enabled
-from ..autograd import no_grad
-from ._vmap import vmap
+from ..autograd.functional import basis, for_each
+from . import _custom
 
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp"]
 
@@ -40,9 +40,11 @@ def _inside(leaves):
     """The function of a transform runs."""
     _running.append(leaves)
     modes = _wengert._enter_transform(True)
+    _custom.enter()
     try:
         yield
     finally:
+        _custom.leave()
         _wengert._exit_transform(*modes)
         _running.pop()
 
@@ -247,9 +249,11 @@ class _Level:
     def __enter__(self):
         self.modes = _wengert._enter_transform(is_grad_enabled())
         self.level = _wengert._enter_dual_level()
+        _custom.enter()
         return self
 
     def __exit__(self, *exc):
+        _custom.leave()
         _wengert._exit_dual_level(self.level)
         _wengert._exit_transform(*self.modes)
 
@@ -310,47 +314,50 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
     return (values, slopes, aux) if has_aux else (values, slopes)
 
 
-def _basis(t):
-    """For each element of `t` a tensor that is one there, zero elsewhere."""
-    with no_grad():
-        return _wengert.eye(t.numel(), dtype=t.dtype).view(t.numel(), *t.shape)
-
-
-def _for_each(row, out, like, chunk_size):
-    """The rows for all elements of `out` at once, as one tensor for each of `like`."""
-    if not out.numel():
-        return [t.new_zeros((0, *t.shape)) for t in like]
-    return vmap(row, chunk_size=chunk_size)(_basis(out))
-
-
 def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
-    """A function that returns the Jacobian of `func`, by backward passes.
+    """A function that returns the Jacobian of `func`, by one backward pass for all elements of the
+    result, or as many as `chunk_size` asks for.
 
     >>> torch.func.jacrev(lambda x: x * x)(torch.ones(2))
     tensor([[2., 0.],
             [0., 2.]])
     """
-    _chunk_size(chunk_size)
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError(f"jacrev: `chunk_size` should be greater than 0. (got {chunk_size})")
 
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
         inputs = _Inputs(args, argnums)
         pull = _Pullback(lambda *a: func(*a, **kwargs), inputs, has_aux)
-        zeros = [_wengert.zeros_like(o) for o in pull.outputs]
-        blocks = []
-        for k, out in enumerate(pull.outputs):
-            row = lambda g, k=k: tuple(pull([*zeros[:k], g, *zeros[k + 1 :]]))  # noqa: E731
-            columns = _for_each(row, out, inputs.given, chunk_size)
-            shapes = ((*out.shape, *t.shape) for t in inputs.given)
-            blocks.append(inputs.shaped(c.reshape(s) for c, s in zip(columns, shapes)))
+        sizes = [o.numel() for o in pull.outputs]
+        total = sum(sizes)
+        columns = [[t.new_zeros((0, *t.shape))] for t in inputs.given]
+        cotangents = basis(pull.outputs)
+        step = min(chunk_size or total, total)
+        for start in range(0, total, step or 1):
+            part = [c[start : start + step] for c in cotangents] if step < total else cotangents
+            rows = _wengert._vmap_call(lambda *g: pull(g), part, len(part[0]))
+            columns = [[*c, row] for c, row in zip(columns, rows)]
+        parts = [_parts(c[1:] or c, sizes) for c in columns]
+        blocks = [
+            inputs.shaped(p[k].reshape(*out.shape, *t.shape) for p, t in zip(parts, inputs.given))
+            for k, out in enumerate(pull.outputs)
+        ]
         result = unflatten(blocks, pull.spec)
         return (result, pull.aux) if has_aux else result
 
     return wrapped
 
 
+def _parts(chunks, sizes):
+    """The rows in `chunks` together, then apart by what they belong to."""
+    whole = chunks[0] if len(chunks) == 1 else _wengert.cat(chunks)
+    return [whole] if len(sizes) == 1 else whole.split(sizes)
+
+
 def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
-    """A function that returns the Jacobian of `func`, by forward passes.
+    """A function that returns the Jacobian of `func`, by one forward pass for all elements of the
+    arguments.
 
     >>> torch.func.jacfwd(lambda x: x * x)(torch.ones(2))
     tensor([[2., 0.],
@@ -362,49 +369,46 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
         inputs = _Inputs(args, argnums)
         call = lambda *a: func(*a, **kwargs)  # noqa: E731
         what = "jvp(f, primals, tangents)"
-        zeros = [_wengert.zeros_like(t) for t in inputs.given]
-        columns = []
-        for i, t in enumerate(inputs.given):
-            for direction in _basis(t).unbind():
-                tangents = [*zeros[:i], direction, *zeros[i + 1 :]]
-                columns.append(
-                    _push_forward(call, inputs.given, tangents, inputs.with_leaves, has_aux, what)
-                )
-        outputs, _, spec, aux = columns[0]
-        blocks = []
-        for k, out in enumerate(outputs):
-            slopes = iter([slopes[k] for _, slopes, _, _ in columns])
-            blocks.append(
-                inputs.shaped(
-                    _block([next(slopes) for _ in range(t.numel())], -1, out, t)
-                    for t in inputs.given
-                )
+        made = []
+
+        def slopes(*tangents):
+            _, found, spec, aux = _push_forward(
+                call, inputs.given, tangents, inputs.with_leaves, has_aux, what
             )
+            extra, form = flatten(aux)
+            tensors = [t for t in extra if isinstance(t, Tensor)]
+            made[:] = [len(found), spec, extra, form]
+            return [*found, *tensors]
+
+        sizes = [t.numel() for t in inputs.given]
+        columns = for_each(slopes, basis(inputs.given), sum(sizes), randomness)
+        count, spec, extra, form = made
+        blocks = []
+        for column in columns[:count]:
+            last = column.movedim(0, -1)
+            parts = [last] if len(sizes) == 1 else last.split(sizes, -1)
+            shapes = ((*p.shape[:-1], *t.shape) for p, t in zip(parts, inputs.given))
+            blocks.append(inputs.shaped(p.reshape(shape) for p, shape in zip(parts, shapes)))
         result = unflatten(blocks, spec)
-        return (result, aux) if has_aux else result
+        if not has_aux:
+            return result
+        # The same for all directions.
+        rest = iter(columns[count:])
+        aux = [next(rest)[0] if isinstance(t, Tensor) else t for t in extra]
+        return result, unflatten(aux, form)
 
     return wrapped
 
 
-def _chunk_size(size):
-    if size is not None and size <= 0:
-        raise ValueError(f"jacrev: `chunk_size` should be greater than 0. (got {size})")
-
-
-def _block(parts, dim, out, t):
-    """Rows or columns of a Jacobian, stacked, in the shapes of output and input."""
-    shape = (*out.shape, *t.shape)
-    return _wengert.stack(list(parts), dim).view(shape) if parts else t.new_zeros(shape)
-
-
 def hessian(func, argnums=0):
-    """A function that returns the second derivatives of `func`: forward over reverse.
+    """A function that returns the second derivatives of `func`: all rows of the gradient's
+    Jacobian by one backward pass.
 
     >>> torch.func.hessian(lambda x: (x ** 3).sum())(torch.ones(2))
     tensor([[6., 0.],
             [0., 6.]])
     """
-    return jacfwd(jacrev(func, argnums), argnums)
+    return jacrev(jacrev(func, argnums), argnums)
 
 
 def linearize(func, *primals):

@@ -6,16 +6,19 @@
 //! the call that a rule finds for them ([`rules`]), which may be batched in turn at lower levels.
 //! So history and tangents belong to the tensors inside, and know nothing of batches.
 
+mod rewritten;
 mod rules;
+mod shell;
 
 use crate::op::{Outputs, call1};
 use crate::ops::Id;
 use crate::pointwise::Operand;
 use crate::shape::Layout;
 use crate::sync::guarded;
-use crate::{Result, Tensor, Value, bail};
+use crate::{Result, Storage, Tensor, Value, bail};
 
 pub(crate) use rules::{assign, call, in_place, structured_in_place};
+pub use shell::{Shell, depth, outside};
 
 /// What a tensor stands for at a level: the whole, batch first.
 pub(crate) struct Batch {
@@ -31,12 +34,16 @@ pub enum Randomness {
     Different,
 }
 
+#[derive(Clone, Copy)]
 struct Level {
+    /// Tells a level from others that had its number.
+    id: u64,
     size: usize,
     randomness: Randomness,
 }
 
 guarded!(levels: Vec<Level> = Vec::new());
+guarded!(opened: u64 = 0);
 guarded!(loops: Vec<Id> = Vec::new());
 
 /// True if some tensor may be batched.
@@ -47,8 +54,12 @@ pub fn active() -> bool {
 
 /// Opens a level for batches of `size`; returns its number.
 pub fn enter(size: usize, randomness: Randomness) -> usize {
+    let id = opened(|n| {
+        *n += 1;
+        *n
+    });
     levels(|l| {
-        l.push(Level { size, randomness });
+        l.push(Level { id, size, randomness });
         l.len() - 1
     })
 }
@@ -115,6 +126,25 @@ pub fn at(t: &Tensor, level: usize) -> bool {
     batch_of(t).is_some_and(|b| b.level == level || at(&b.whole, level))
 }
 
+/// Fails if what a program does next would depend on a tensor that stands for many.
+///
+/// # Errors
+/// RuntimeError with PyTorch's sentence.
+pub fn check_not_batched(t: &Tensor) -> Result<()> {
+    if is_batched(t) {
+        bail!(
+            Runtime,
+            "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues ."
+        );
+    }
+    Ok(())
+}
+
+/// The level of the outermost wrapper of `t`, and what is inside it.
+pub fn outermost(t: &Tensor) -> Option<(usize, Tensor)> {
+    batch_of(t).map(|b| (b.level, b.whole.clone()))
+}
+
 /// The tensor inside all wrappers.
 pub fn innermost(t: &Tensor) -> Tensor {
     match batch_of(t) {
@@ -158,10 +188,12 @@ pub fn wrap(whole: &Tensor, level: usize) -> Result<Tensor> {
         let inner = wrap(&b.whole.transpose(0, 1)?, level)?;
         return wrap(&inner, b.level);
     }
-    innermost(whole).ptr()?;
+    // What reads memory without a rule must not see the first example: there is no memory.
     let l = whole.layout();
     let one = Layout::new(l.shape[1..].into(), l.strides[1..].into(), l.offset);
-    let t = whole.alias(one);
+    let storage = Storage::sealed(whole.storage().bytes());
+    let t = Tensor::from_parts(storage, one, whole.dtype());
+    t.count_at(whole.counter().clone());
     t.set_leaf_grad(whole.requires_grad());
     t.with_meta(|m| m.batch = Some(Batch { level, whole: whole.clone() }));
     Ok(t)
@@ -171,6 +203,9 @@ pub fn wrap(whole: &Tensor, level: usize) -> Result<Tensor> {
 fn spread(t: &Tensor, level: usize, size: usize) -> Result<Tensor> {
     if let Some(whole) = whole_at(t, level) {
         return Ok(whole);
+    }
+    if let Some(b) = batch_of(t).filter(|b| b.level > level) {
+        return wrap(&spread(&b.whole, level, size)?.transpose(0, 1)?, b.level);
     }
     let mut shape = vec![size];
     shape.extend_from_slice(t.shape());

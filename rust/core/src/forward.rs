@@ -10,19 +10,20 @@
 //! - The rest transposes its backward rule: with `v` a dummy gradient, `<vjp(v), t>` is linear in
 //!   `v`, and its derivative is the tangent of the result (`transposed`).
 
+mod custom;
 mod rules;
 
 use crate::mode::{self, grad_enabled};
 use crate::ops::Id;
 use crate::pointwise::{self, Operand};
-use crate::shape::show;
 use crate::sync::guarded;
-use crate::tape::{Rule, Saved};
+use crate::tape::Saved;
 use crate::{Result, Tensor, bail, batch, op, views};
 use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
+pub use custom::{CustomOutput, custom};
 pub(crate) use rules::{in_place, pointwise, structured};
 
 /// Emptied when its level ends, so that nothing keeps the memory.
@@ -183,18 +184,19 @@ pub fn make_dual(primal: &Tensor, tangent: &Tensor, level: usize) -> Result<Tens
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level {level} is not supported."
         );
     }
-    if primal.shape() != tangent.shape() {
-        bail!(
-            Runtime,
-            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. Tensor is of size {} while the given forward gradient is of size {}.",
-            show(primal.shape()),
-            show(tangent.shape())
-        );
-    }
+    custom::check_size(primal, tangent)?;
     let _below = Below::new(level);
     let dual = op::call1(Id::ALIAS, &[primal.into()])?;
     set(&dual, level, Some(laid_out_as(tangent.clone(), &dual)?));
     Ok(dual)
+}
+
+/// The tangent that `t` carries at the highest level at which it carries one.
+///
+/// # Errors
+/// RuntimeError when memory cannot be had.
+pub fn carried(t: &Tensor) -> Result<Option<Tensor>> {
+    visible().rev().find_map(|level| tangent(t, level).transpose()).transpose()
 }
 
 /// `t` without its tangent at a level, and that tangent.
@@ -298,7 +300,7 @@ fn give(
 }
 
 /// What is saved of a result carries its tangents too.
-fn mirror(out: &Tensor) {
+pub fn mirror(out: &Tensor) {
     let Some(node) = out.node() else { return };
     for s in node.saved() {
         if let Saved::Output(t, _, k) = s
@@ -371,25 +373,9 @@ pub(crate) fn any<'a>(mut tensors: impl Iterator<Item = &'a Tensor>) -> Result<b
     tensors.try_fold(false, |found, t| Ok(found || carries(t)?))
 }
 
-/// Runs the forward rule of a call that is not in the op table.
-///
-/// # Errors
-/// Those of the rule.
-pub fn custom(rule: &dyn Rule, inputs: &[Option<&Tensor>], outputs: &[Tensor]) -> Result<()> {
-    for level in visible() {
-        let tangents = rules::of(inputs.iter().copied(), level)?;
-        if tangents.iter().all(Option::is_none) {
-            continue;
-        }
-        let _below = Below::new(level);
-        for (out, t) in outputs.iter().zip(rule.jvp(&tangents)?) {
-            if let Some(t) = t {
-                give(out, level, t, &tangents, false)?;
-            }
-        }
-    }
-    outputs.iter().for_each(mirror);
-    Ok(())
+/// While it lives, no tangents are seen.
+pub fn unseen() -> impl Drop {
+    Below::new(0)
 }
 
 /// True if a result may be computed on raw memory: nothing is recorded and nothing is carried.

@@ -9,7 +9,7 @@ use crate::op::Rule;
 use crate::pointwise::{Builder, Operand, Plan, arg_dtype, block, out_strides};
 use crate::shape::{Layout, Shape, contiguous_strides};
 use crate::sync::guarded;
-use crate::{DType, Result, Scalar, Storage, Tensor, saved};
+use crate::{DType, Result, Scalar, Storage, Tensor, bail, saved};
 use smallvec::SmallVec;
 
 /// Results of fewer elements are computed at once.
@@ -193,6 +193,9 @@ impl Fuser {
 /// Evaluates a pending storage.
 #[cold]
 pub(crate) fn force(storage: &Storage) -> Result<()> {
+    if storage.pending().is_none() {
+        bail!(Runtime, "Cannot access data pointer of Tensor that doesn't have storage");
+    }
     force_all(std::slice::from_ref(storage))
 }
 

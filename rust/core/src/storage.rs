@@ -183,6 +183,11 @@ impl Storage {
         s
     }
 
+    /// A storage without memory: reading it is an error.
+    pub(crate) fn sealed(bytes: usize) -> Storage {
+        Storage::build(std::ptr::null_mut(), bytes, Owner::Pool(0))
+    }
+
     fn id(&self) -> usize {
         self.0.as_ptr() as usize
     }
@@ -204,7 +209,7 @@ impl Storage {
         unsafe { self.0.as_ref() }
     }
 
-    /// The memory; null while the contents are pending.
+    /// The memory; null while the contents are pending, and for sealed storages.
     #[inline(always)]
     pub(crate) fn raw(&self) -> *mut u8 {
         self.inner().ptr.get()

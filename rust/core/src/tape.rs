@@ -130,14 +130,6 @@ pub trait Rule {
     }
     /// Lets go of that object's contents, to break a cycle.
     fn clear(&self) {}
-    /// Tangents of the outputs for those of the inputs (forward mode).
-    ///
-    /// # Errors
-    /// RuntimeError where the rule has no forward form.
-    fn jvp(&self, tangents: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
-        let _ = tangents;
-        crate::bail!(NotImplemented, "{} has no forward-mode derivative", self.name())
-    }
 }
 
 const CHUNK: usize = 512;

@@ -10,7 +10,7 @@ use crate::errors::from_python;
 use crate::hooks::python;
 use crate::node::{self, Node, Target};
 use crate::object::{self, tensor_ref};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,10 +20,13 @@ use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicIsize, Ordering};
 use wengert::custom::{self, Output};
 use wengert::mode::{self, Guard};
 use wengert::tape::{self, Meta, Rule};
-use wengert::{Result, Tensor, bail};
+use wengert::{Result, Tensor, bail, batch, forward};
+
+mod jvp;
 
 /// One call of a custom function.
 pub struct Call {
@@ -36,6 +39,8 @@ pub struct Call {
     outputs: RefCell<SmallVec<[Option<Meta>; 2]>>,
     materialize: Cell<bool>,
     to_save: RefCell<Option<Py<PyAny>>>,
+    /// What `jvp` gets, while it runs.
+    for_forward: RefCell<Option<Py<PyAny>>>,
     dirty: RefCell<Option<Py<PyAny>>>,
     constant: RefCell<Option<Py<PyAny>>>,
 }
@@ -199,6 +204,17 @@ fn holds(py: Python<'_>, list: &RefCell<Option<Py<PyAny>>>, o: &Bound<'_, PyAny>
     list.iter().any(|x| x.is(o))
 }
 
+/// Transforms (`torch.func`) other than `vmap` whose functions are running.
+static RUNNING: AtomicIsize = AtomicIsize::new(0);
+
+/// Counts the transforms whose functions are running.
+#[pyfunction]
+pub fn _transforms(change: isize) {
+    RUNNING.fetch_add(change, Ordering::Relaxed);
+}
+
+const NO_SETUP: &str = "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html";
+
 /// The base of `Function`: what makes a call.
 #[pyclass(subclass, module = "torch._C")]
 pub struct _FunctionBase;
@@ -232,6 +248,22 @@ impl _FunctionBase {
             args = bound.cast::<PyTuple>()?;
             kwargs = None;
         }
+        if batch::active() || RUNNING.load(Ordering::Relaxed) != 0 {
+            // A function that stands for another inside its wrappers.
+            let inside = class.hasattr(intern!(py, "_inside"))?;
+            if !split && !inside {
+                return Err(PyRuntimeError::new_err(NO_SETUP));
+            }
+            let batched =
+                |a: Borrowed<'_, '_, PyAny>| tensor_ref(a.as_ptr()).is_some_and(batch::is_batched);
+            if batch::active() && !inside {
+                let module = py.import(intern!(py, "wengert.func._custom"))?;
+                if args.iter_borrowed().any(batched) {
+                    return module.getattr(intern!(py, "apply"))?.call1((class, args));
+                }
+                module.getattr(intern!(py, "check"))?.call1((class,))?;
+            }
+        }
         run(class, &forward, split.then_some(&setup), args, kwargs)
     }
 }
@@ -257,6 +289,7 @@ fn run<'py>(
         outputs: RefCell::default(),
         materialize: Cell::new(true),
         to_save: RefCell::default(),
+        for_forward: RefCell::default(),
         dirty: RefCell::default(),
         constant: RefCell::default(),
     });
@@ -264,6 +297,7 @@ fn run<'py>(
     let cx = node::object_of(py, Target::Op(node.clone()))?.into_bound(py);
     let out = {
         let _off = Guard::new(false);
+        let _values = forward::unseen();
         match setup {
             None => {
                 let mut all: SmallVec<[Bound<'py, PyAny>; 6]> = SmallVec::new();
@@ -314,9 +348,13 @@ impl Call {
             PyTuple::new(py, results)?.into_any()
         } else {
             let r = self.output(py, node_if, args, out.clone(), 0, (false, false))?;
-            self.check_dirty(py, &[out])?;
+            self.check_dirty(py, std::slice::from_ref(&out))?;
             r
         };
+        if forward::active() {
+            self.push_forward(py, node, args, &out, &result)?;
+        }
+        self.for_forward.take();
         let to_save = self.to_save.take();
         if recorded {
             node.with_info(|i| {
@@ -327,6 +365,9 @@ impl Call {
         }
         if recorded && let Some(list) = to_save {
             Call::save(node, list.bind(py))?;
+            if forward::active() {
+                jvp::mirror(&result);
+            }
         }
         Ok(result)
     }
@@ -437,10 +478,22 @@ impl FunctionCtx {
         of_call(slf, |_, c| drop(c.to_save.replace(Some(tensors.into_any()))))
     }
 
-    /// Keeps tensors for `jvp`.
+    /// Keeps tensors (or None) for `jvp`, where `saved_tensors` gives them.
     #[pyo3(signature = (*tensors))]
     fn save_for_forward(slf: &Bound<'_, Self>, tensors: Py<PyTuple>) -> PyResult<()> {
-        of_call(slf, |_, c| c.dict.bind(slf.py()).set_item("saved_for_forward", tensors))?
+        for o in tensors.bind(slf.py()).iter_borrowed() {
+            if tensor_ref(o.as_ptr()).is_none() && !o.is_none() {
+                return Err(PyAssertionError::new_err(
+                    "save_for_forward expects all arguments to be tensors; you should save non-tensors as attributes on ctx.",
+                ));
+            }
+        }
+        of_call(slf, |_, c| drop(c.for_forward.replace(Some(tensors.into_any()))))
+    }
+
+    #[getter]
+    fn saved_for_forward(slf: &Bound<'_, Self>) -> PyResult<Option<Py<PyAny>>> {
+        of_call(slf, |_, c| c.for_forward.borrow().as_ref().map(|l| l.clone_ref(slf.py())))
     }
 
     /// Says that these inputs were written to.
@@ -482,6 +535,9 @@ impl FunctionCtx {
     #[getter]
     fn saved_tensors<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
         let py = slf.py();
+        if let Some(list) = Self::saved_for_forward(slf)? {
+            return Ok(list.into_bound(py).cast_into()?);
+        }
         let values = of_call(slf, |n, _| {
             n.check_not_released()?;
             (0..n.saved().len()).map(|i| n.saved_at(i)).collect::<Result<Vec<_>>>()

@@ -78,7 +78,8 @@ mod _wengert {
     };
     #[pymodule_export]
     use crate::batch::{
-        _is_batched, _vmap_enter, _vmap_exit, _vmap_join, _vmap_loops, _vmap_split,
+        _Shell, _is_batched, _vmap_call, _vmap_depth, _vmap_enter, _vmap_exit, _vmap_join,
+        _vmap_loops, _vmap_split,
     };
     #[pymodule_export]
     use crate::errors::_LinAlgError;
@@ -87,6 +88,8 @@ mod _wengert {
         _enter_dual_level, _exit_dual_level, _make_dual, _private_alias, _private_leaf, _released,
         _unpack_dual,
     };
+    #[pymodule_export]
+    use crate::function::_transforms;
     #[pymodule_export]
     use crate::hooks::{_Hook, _register_hook, _register_post_accumulate_grad_hook};
     #[pymodule_export]

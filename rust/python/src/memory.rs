@@ -61,6 +61,7 @@ fn _over_storage(
     let Some(d) = dtype_of(dtype.as_ptr()) else {
         return Err(pyo3::exceptions::PyTypeError::new_err("dtype expected"));
     };
+    py_result(t.0.ptr())?;
     let storage = t.0.storage().clone();
     let layout = Layout::new(size.into(), stride.into(), offset as isize);
     let elements = (storage.bytes() / d.size()) as isize;

@@ -211,10 +211,7 @@ pub unsafe extern "C" fn truth(a: Obj) -> c_int {
             };
             return Err(wengert::err!(Runtime, "{text}").into());
         }
-        if wengert::batch::is_batched(t) {
-            let text = "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file an issue at https://github.com/pytorch/pytorch/issues .";
-            return Err(wengert::err!(Runtime, "{text}").into());
-        }
+        wengert::batch::check_not_batched(t)?;
         Ok(t.item()?.is_true() as c_int)
     })
 }

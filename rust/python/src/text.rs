@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use std::sync::Mutex;
 use wengert::print::{PrintOptions, Value, tensor_repr, tensor_str};
 use wengert::promote::default_dtype;
-use wengert::{DType, Scalar, Tensor};
+use wengert::{DType, Scalar, Tensor, batch, forward};
 
 static OPTIONS: Mutex<Option<Guarded<PrintOptions>>> = Mutex::new(None);
 
@@ -30,6 +30,10 @@ fn value(t: &Tensor, index: &[usize]) -> Value {
 #[pyo3(signature = (t, prefix))]
 fn _tensor_repr(t: Arg, prefix: &str) -> PyResult<String> {
     let t = t.0;
+    if let Some((level, whole)) = batch::outermost(&t) {
+        let text = _tensor_repr(Arg(whole), prefix)?.replace('\n', "\n    ");
+        return Ok(format!("BatchedTensor(lvl={}, bdim=0, value=\n    {text}\n)", level + 1));
+    }
     py_result(t.ptr())?;
     let mut suffixes = Vec::new();
     match t.grad_node() {
@@ -41,6 +45,9 @@ fn _tensor_repr(t: Arg, prefix: &str) -> PyResult<String> {
         Ok(None) if t.requires_grad() => suffixes.push("requires_grad=True".to_string()),
         Ok(None) => (),
         Err(_) => suffixes.push("grad_fn=<Invalid>".to_string()),
+    }
+    if let Some(tangent) = py_result(forward::carried(&t))? {
+        suffixes.push(format!("tangent={}", _tensor_repr(Arg(tangent), "tensor(")?));
     }
     let get = |index: &[usize]| value(&t, index);
     let (shape, dtype) = (t.shape(), t.dtype());

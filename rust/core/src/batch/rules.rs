@@ -1,8 +1,8 @@
 //! How a call of batched tensors is made of one call of the wholes.
 
-use super::{loops, spread, whole_at, wrapped};
+use super::{loops, rewritten, spread, whole_at, wrapped};
 use crate::op::{self, Block, Outputs, call1};
-use crate::ops::Id;
+use crate::ops::{Id, strided};
 use crate::pointwise::{self, Operand};
 use crate::schema::{Param, Type};
 use crate::shape::{infer_shape, wrap_dim};
@@ -10,11 +10,20 @@ use crate::{Result, Tensor, Value, bail};
 use smallvec::{SmallVec, smallvec};
 
 /// Operations that treat all leading dimensions alike.
-const ANYWHERE: &[Id] =
-    &[Id::ROUND_DECIMALS, Id::ALIAS, Id::CLONE, Id::CLONE_ROWS, Id::TO_COPY, Id::TRIL, Id::TRIU];
+const ANYWHERE: &[Id] = &[
+    Id::ROUND_DECIMALS,
+    Id::ALIAS,
+    Id::CLONE,
+    Id::CLONE_ROWS,
+    Id::TO_COPY,
+    Id::TRIL,
+    Id::TRIU,
+    Id::SVD_PARTS,
+    Id::FILL,
+];
 
 /// Operations of each element that are no pointwise blocks.
-const ELEMENTWISE: &[Id] = &[Id::ADDCMUL, Id::ADDCDIV, Id::MASKED_FILL];
+const ELEMENTWISE: &[Id] = &[Id::ADDCMUL, Id::ADDCDIV, Id::MASKED_FILL, Id::ISCLOSE];
 
 /// `beta * self + alpha * product` and its product.
 const PLUS_PRODUCT: &[(Id, Id)] = &[
@@ -28,7 +37,22 @@ const PLUS_PRODUCT: &[(Id, Id)] = &[
 const PRODUCTS: &[Id] = &[Id::MM_ORDERED, Id::BMM];
 
 /// Parameters that name dimensions.
-const DIMS: &[&str] = &["dim", "dims", "dim0", "dim1", "dim2", "source", "destination"];
+const DIMS: &[&str] =
+    &["dim", "dims", "dim0", "dim1", "dim2", "source", "destination", "dimension"];
+
+/// Operations that put a tensor of other dimensions into the first.
+const SCATTERS: &[Id] = &[Id::SELECT_SCATTER, Id::SLICE_SCATTER, Id::DIAGONAL_SCATTER];
+
+/// Losses of each element with a reduction, argument 2.
+const LOSSES: &[Id] = &[
+    Id::SQUARED_LOSS,
+    Id::SMOOTH_LOSS,
+    Id::HUBER_REDUCED,
+    Id::BINARY_LOSS,
+    Id::LOGITS,
+    Id::LOGITS_POSITIVE,
+    Id::SOFT_MARGIN,
+];
 
 /// Operations whose `index` is a vector, whatever it selects from.
 const VECTOR_INDEX: &[Id] = &[
@@ -40,16 +64,16 @@ const VECTOR_INDEX: &[Id] = &[
     Id::INDEX_REDUCE,
 ];
 
-/// Operations whose `dims` are no dimensions, or dimensions of the result.
-const NO_DIMS: &[Id] = &[Id::TILE, Id::REPEAT, Id::DIAG_EMBED];
+/// Operations whose `dims` are no dimensions.
+const NO_DIMS: &[Id] = &[Id::TILE, Id::REPEAT];
 
 /// A call batched at a level.
-struct Call<'a> {
-    id: Id,
-    args: &'a [Value],
-    level: usize,
+pub(super) struct Call<'a> {
+    pub id: Id,
+    pub args: &'a [Value],
+    pub level: usize,
     /// The size of the batch.
-    size: usize,
+    pub size: usize,
 }
 
 /// Makes a call whose arguments are batched at `level`, the highest.
@@ -60,7 +84,10 @@ pub(crate) fn call(id: Id, args: &[Value], level: usize) -> Result<Outputs> {
         Block::Pointwise(_) => call.pointwise()?,
         Block::Structured(_) => match call.rule()? {
             Some(out) => out,
-            None => call.one_by_one()?,
+            None => match rewritten::outputs(&call)? {
+                Some(out) => out,
+                None => call.one_by_one()?,
+            },
         },
     };
     wrapped(out, level)
@@ -78,7 +105,7 @@ fn size_in(args: &[Value], level: usize) -> usize {
 }
 
 /// The whole with dimensions of size 1 after the batch, so that examples have `ndim` dimensions.
-fn aligned(whole: &Tensor, ndim: usize) -> Result<Tensor> {
+pub(super) fn aligned(whole: &Tensor, ndim: usize) -> Result<Tensor> {
     let mut shape: SmallVec<[usize; 6]> = smallvec![whole.shape()[0]];
     shape.resize(1 + (ndim + 1).saturating_sub(whole.ndim()), 1);
     shape.extend_from_slice(&whole.shape()[1..]);
@@ -104,7 +131,7 @@ impl Call<'_> {
         op::call(self.id, &wholes(self.args, self.level)?)
     }
 
-    fn tensor(&self, i: usize) -> Option<&Tensor> {
+    pub fn tensor(&self, i: usize) -> Option<&Tensor> {
         match self.args.get(i) {
             Some(Value::Tensor(t)) => Some(t),
             _ => None,
@@ -112,7 +139,7 @@ impl Call<'_> {
     }
 
     /// The whole of argument `i`, repeated if it is not batched.
-    fn whole(&self, i: usize) -> Result<Tensor> {
+    pub fn whole(&self, i: usize) -> Result<Tensor> {
         match self.tensor(i) {
             Some(t) => spread(t, self.level, self.size),
             None => bail!(Type, "argument {i} must be a Tensor"),
@@ -127,7 +154,7 @@ impl Call<'_> {
         }
     }
 
-    fn ints(&self, i: usize) -> &[i64] {
+    pub fn ints(&self, i: usize) -> &[i64] {
         match self.args.get(i) {
             Some(Value::Ints(v)) => v,
             _ => &[],
@@ -145,7 +172,14 @@ impl Call<'_> {
             id if ANYWHERE.contains(&id) => {
                 let mut args = self.args.to_vec();
                 args[0] = self.whole(0)?.into();
-                op::call(id, &args).map(Some)
+                let mut out = op::call(id, &args)?;
+                // What was not asked for is one empty tensor.
+                for t in &mut out {
+                    if t.shape().first() != Some(&self.size) {
+                        *t = Tensor::empty(&[self.size, 0], t.dtype())?;
+                    }
+                }
+                Ok(Some(out))
             }
             id if PRODUCTS.contains(&id) => one(self.matmul(self.broadcast(0)?, 1)?),
             // One matrix for all vectors: they are the rows of another.
@@ -158,9 +192,9 @@ impl Call<'_> {
                 one(call1(Id::SQUEEZE_DIM, &[out.into(), (-1).into()])?)
             }
             Id::DOT | Id::VDOT => one(self.whole(0)?.mul(&self.whole(1)?)?.sum(&[1], false)?),
-            Id::SUM | Id::MEAN | Id::NANSUM => self.folded(),
-            Id::MAX => self.extremum(Id::AMAX),
-            Id::MIN => self.extremum(Id::AMIN),
+            Id::SUM | Id::MEAN | Id::NANSUM | Id::ANY | Id::ALL => self.folded(),
+            Id::MAX => one(self.extremum(Id::AMAX)?),
+            Id::MIN => one(self.extremum(Id::AMIN)?),
             Id::PROD => {
                 let rows = self.whole(0)?.reshape(&[self.size, first.numel()])?;
                 let dtype = self.args[1].clone();
@@ -173,7 +207,15 @@ impl Call<'_> {
                 op::call(self.id, &[whole.into(), Value::Ints(repeats)]).map(Some)
             }
             Id::INDEX => self.indexed(),
-            Id::AS_STRIDED => self.as_strided().map(Some),
+            Id::EMBED | Id::PART | Id::WITH_PART => {
+                let mut args = strided::batched(self.id, self.args, first.shape(), self.size)?;
+                args[0] = self.whole(0)?.into();
+                if self.id == Id::WITH_PART {
+                    args[1] = self.whole(1)?.into();
+                }
+                op::call(self.id, &args).map(Some)
+            }
+            Id::VIEW_PART => self.view_part().map(Some),
             Id::MASKED_FILL_TENSOR => {
                 // `masked_fill` itself wants a value without dimensions.
                 let [_, mask, Value::Tensor(value)] = self.args else { return Ok(None) };
@@ -182,6 +224,7 @@ impl Call<'_> {
                 one(spread(&out, self.level, self.size)?)
             }
             id if ELEMENTWISE.contains(&id) => self.pointwise().map(Some),
+            id if LOSSES.contains(&id) => one(self.loss()?),
             Id::VIEW | Id::RESHAPE_ALIAS | Id::UNSAFE_VIEW => {
                 let wanted = infer_shape(self.ints(1), first.numel())?;
                 let shape: SmallVec<[usize; 6]> =
@@ -210,25 +253,36 @@ impl Call<'_> {
         }
     }
 
-    /// A full extremum, of which ties share the gradient, as they do in `amax`.
-    fn extremum(&self, id: Id) -> Result<Option<Outputs>> {
-        let whole = self.whole(0)?;
-        let dims: SmallVec<[i64; 4]> = (1..whole.ndim() as i64).collect();
-        if dims.is_empty() {
-            return Ok(Some(smallvec![whole]));
-        }
-        op::call(id, &[whole.into(), Value::Ints(dims), false.into()]).map(Some)
+    /// A full extremum.
+    fn extremum(&self, id: Id) -> Result<Tensor> {
+        let rows =
+            self.whole(0)?.reshape(&[self.size, self.whole(0)?.numel() / self.size.max(1)])?;
+        let y = call1(id, &[rows.detach().into(), Value::Ints(smallvec![1]), true.into()])?;
+        rewritten::shared(&rows, &y)
     }
 
-    /// Sizes and strides are those of an example, whose memory lies in that of the whole.
-    fn as_strided(&self) -> Result<Outputs> {
+    /// A view of a part of each example, or a copy where the whole has other strides.
+    fn view_part(&self) -> Result<Outputs> {
         let whole = self.whole(0)?;
-        let (mut size, mut stride) =
-            (smallvec![self.size as i64], smallvec![whole.strides()[0] as i64]);
-        size.extend_from_slice(self.ints(1));
-        SmallVec::<[i64; 4]>::extend_from_slice(&mut stride, self.ints(2));
-        let args = [whole.into(), Value::Ints(size), Value::Ints(stride), self.args[3].clone()];
-        op::call(self.id, &args)
+        let [_, size, stride, offset, base] = self.args else {
+            bail!(Type, "{} takes a layout", self.id.name())
+        };
+        let strides = whole.strides().iter().map(|&s| s as i64);
+        if !matches!(base, Value::Ints(b) if strides.clone().skip(1).eq(b.iter().copied())) {
+            let args = [whole.into(), base.clone(), size.clone(), stride.clone(), offset.clone()];
+            let shape = self.tensor(0).map_or(&[][..], Tensor::shape);
+            let mut all = strided::batched(Id::PART, &args, shape, self.size)?;
+            all[0] = args[0].clone();
+            return op::call(Id::PART, &all);
+        }
+        let step = whole.strides()[0] as i64;
+        let after = |first: i64, i: usize| {
+            let mut list: SmallVec<[i64; 4]> = smallvec![first];
+            list.extend_from_slice(self.ints(i));
+            Value::Ints(list)
+        };
+        let (size, stride) = (after(self.size as i64, 1), after(step, 2));
+        op::call(self.id, &[whole.into(), size, stride, offset.clone(), after(step, 4)])
     }
 
     /// Indices that are the same for all examples; where the indexed dimensions lie apart, they
@@ -266,16 +320,37 @@ impl Call<'_> {
     fn folded(&self) -> Result<Option<Outputs>> {
         let whole = self.whole(0)?;
         let dims: SmallVec<[i64; 4]> = (1..whole.ndim() as i64).collect();
-        if dims.is_empty() {
-            return Ok(None);
-        }
+        let flat = if dims.is_empty() { whole.unsqueeze(-1)? } else { whole };
+        let dims = Value::Ints(if dims.is_empty() { smallvec![1] } else { dims });
         let id = match self.id {
             Id::SUM => Id::SUM_DIM,
             Id::MEAN => Id::MEAN_DIM,
-            _ => Id::NANSUM_DIM,
+            Id::NANSUM => Id::NANSUM_DIM,
+            Id::ANY => Id::ANY_DIMS,
+            _ => Id::ALL_DIMS,
         };
-        op::call(id, &[whole.into(), Value::Ints(dims), false.into(), self.args[1].clone()])
-            .map(Some)
+        let mut args = vec![flat.into(), dims, false.into()];
+        args.extend(self.args.get(1).cloned());
+        op::call(id, &args).map(Some)
+    }
+
+    /// A loss of each element, reduced within the examples.
+    fn loss(&self) -> Result<Tensor> {
+        let mut args = wholes(self.args, self.level)?;
+        args[0] = self.whole(0)?.into();
+        args[1] = self.whole(1)?.into();
+        let how = std::mem::replace(&mut args[2], 0.into());
+        let each = call1(self.id, &args)?;
+        let dims: SmallVec<[i64; 4]> = (1..each.ndim() as i64).collect();
+        match how {
+            Value::Int(0) => Ok(each),
+            _ if dims.is_empty() => Ok(each),
+            Value::Int(1) => {
+                let along = Value::Ints(dims);
+                call1(Id::MEAN_DIM, &[each.into(), along, false.into(), Value::None])
+            }
+            _ => each.sum(&dims, false),
+        }
     }
 
     fn expand(&self) -> Result<Tensor> {
@@ -294,7 +369,7 @@ impl Call<'_> {
             return Ok(None);
         }
         let Some(ndim) = self.common_ndim() else { return Ok(None) };
-        let extra = matches!(self.id, Id::UNSQUEEZE | Id::STACK) as usize;
+        let extra = matches!(self.id, Id::UNSQUEEZE | Id::STACK | Id::DIAG_EMBED) as usize;
         if ndim + extra == 0 {
             return Ok(None);
         }
@@ -344,6 +419,9 @@ impl Call<'_> {
             found = Some(t.ndim());
             same
         };
+        if SCATTERS.contains(&self.id) {
+            return self.tensor(0).map(Tensor::ndim);
+        }
         let vector = VECTOR_INDEX.contains(&self.id);
         let all = self.id.op().schema.params.iter().zip(self.args).all(|(p, a)| match a {
             Value::Tensor(_) if vector && p.name == "index" => true,
@@ -392,24 +470,28 @@ impl Call<'_> {
 
 /// A pointwise call that writes into its first argument.
 pub(crate) fn in_place(id: Id, args: &[Operand], level: usize) -> Result<Tensor> {
-    write(args, level, |args| pointwise::in_place(id, args))
+    write(Some(id), args, level, |args| pointwise::in_place(id, args))
 }
 
 /// `x[...] = value`.
 pub(crate) fn assign(x: &Tensor, value: Operand, level: usize) -> Result<Tensor> {
-    write(&[Operand::Tensor(x), value], level, |args| match args {
+    write(None, &[Operand::Tensor(x), value], level, |args| match args {
         [Operand::Tensor(x), value] => pointwise::assign(x, *value),
         _ => bail!(Type, "nothing to write to"),
     })
 }
 
 fn write(
+    id: Option<Id>,
     args: &[Operand],
     level: usize,
     run: impl FnOnce(&[Operand]) -> Result<Tensor>,
 ) -> Result<Tensor> {
     let Some(Operand::Tensor(x)) = args.first() else { bail!(Type, "nothing to write to") };
-    // What is not batched has no room for the examples: the shapes do not fit, and that is said.
+    // What is not batched has no room for the examples. For sums PyTorch says that shapes differ.
+    if whole_at(x, level).is_none() && !matches!(id, Some(Id::ADD | Id::SUB)) {
+        no_room("inplace arithmetic", "in a vmap")?;
+    }
     let whole = whole_at(x, level).unwrap_or_else(|| (*x).clone());
     let values: Vec<Value> = args
         .iter()
@@ -428,8 +510,26 @@ fn write(
     Ok((*x).clone())
 }
 
+/// PyTorch's refusal of a write of many examples to what is one for all.
+fn no_room(what: &str, place: &str) -> Result<()> {
+    bail!(
+        Runtime,
+        "vmap: {what}(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more elements than `self`. This happened due to `other` being vmapped over but `self` not being vmapped over {place}. Please try to use out-of-place operators instead of {what}. If said operator is being called inside the PyTorch framework, please file a bug report instead."
+    )
+}
+
+/// Operations whose refusal names no level.
+const NO_LEVEL: &[&str] = &["fill", "index_add", "index_put", "index_fill", "index_copy"];
+
 /// A structured call that writes its result into its first argument.
 pub(crate) fn structured_in_place(id: Id, args: &[Value], level: usize) -> Result<Tensor> {
+    if matches!(args.first(), Some(Value::Tensor(x)) if whole_at(x, level).is_none()) {
+        match id.name() {
+            "masked_fill" => no_room("inplace arithmetic", "in a vmap")?,
+            name if NO_LEVEL.contains(&name) => no_room(&format!("{name}_"), "in a vmap")?,
+            name => no_room(&format!("aten::{name}_"), &format!("at level {}", level + 1))?,
+        }
+    }
     let out = call(id, args, level)?;
     match (args.first(), out.first()) {
         (Some(Value::Tensor(x)), Some(out)) => assign(x, Operand::Tensor(out), level),

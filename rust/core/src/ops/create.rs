@@ -266,6 +266,12 @@ impl Tensor {
         if on {
             self.check_may_require_grad()?;
         }
+        // History belongs to the tensors inside.
+        let mut inner = crate::batch::outermost(self);
+        while let Some((_, t)) = inner {
+            t.set_leaf_grad(on);
+            inner = crate::batch::outermost(&t);
+        }
         self.set_leaf_grad(on);
         Ok(self.clone())
     }

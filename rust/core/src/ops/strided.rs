@@ -96,6 +96,31 @@ impl Frame {
     }
 }
 
+/// The arguments of a call of [`EMBED`], [`PART`] or [`WITH_PART`] for a batch of tensors of `shape`
+/// each: their frames lie one after the other.
+pub(crate) fn batched(id: Id, args: &[Value], shape: &[usize], batch: usize) -> Result<Vec<Value>> {
+    let a = Args(args);
+    let (base, size) = if id == Id::PART { (1, 2) } else { (2, 3) };
+    let given: Shape = match id {
+        Id::EMBED => a.ints(1)?.iter().map(|&s| s as usize).collect(),
+        _ => Shape::from_slice(shape),
+    };
+    let step = Frame::new(&given, a.ints(base)?, layout_arg(&a, size)?).elements as i64;
+    let mut all = args.to_vec();
+    let mut put = |at: usize, first: i64| {
+        if let Value::Ints(list) = &mut all[at] {
+            list.insert(0, first);
+        }
+    };
+    put(base, step);
+    put(size, batch as i64);
+    put(size + 1, step);
+    if id == Id::EMBED {
+        put(1, batch as i64);
+    }
+    Ok(all)
+}
+
 /// A part as the arguments of [`VIEW_PART`].
 pub(crate) fn part_args(base: &Layout, part: &Layout) -> Vec<Value> {
     let [size, stride, offset] = layout_values(&part.clone().at(part.offset - base.offset));

@@ -121,14 +121,14 @@ impl Tensor {
     }
 
     /// From now on writes to this tensor are counted by the version of `storage`.
-    pub(super) fn count_at(&self, storage: Storage) {
+    pub(crate) fn count_at(&self, storage: Storage) {
         self.set_flag(COUNTED, true);
         self.with_meta(|m| m.counter = Some(storage));
     }
 
     /// The storage whose version counts for this tensor.
     #[inline(always)]
-    fn counter(&self) -> &Storage {
+    pub(crate) fn counter(&self) -> &Storage {
         if !self.flag(COUNTED) {
             return self.storage();
         }
@@ -151,6 +151,9 @@ impl Tensor {
     /// # Errors
     /// RuntimeError when memory cannot be had.
     pub fn data(&self) -> Result<Tensor> {
+        if batch::is_batched(self) {
+            bail!(Runtime, "accessing `data` under vmap transform is not allowed");
+        }
         self.ptr()?;
         let t = self.detach();
         t.count_at(Storage::new(0)?);

@@ -88,7 +88,8 @@ fn slice(o: Obj) -> Result<Item, Raised> {
 
 /// A tensor as an index: one without dimensions stands for a number or a truth value.
 fn tensor(t: &Tensor) -> Result<Item, Raised> {
-    if t.ndim() == 0 && (t.dtype().is_int() || t.dtype() == DType::Bool) {
+    let whole = t.dtype().is_int() || t.dtype() == DType::Bool;
+    if t.ndim() == 0 && whole && !wengert::batch::is_batched(t) {
         let value = t.item()?;
         return Ok(if is_mask(t) {
             Item::Truth(value.is_true())

@@ -118,6 +118,7 @@ fn variance(
 /// True if no element is zero.
 pub(crate) fn all_true(t: &Tensor) -> Result<bool> {
     let dims: DimList = (0..t.ndim()).collect();
+    crate::batch::check_not_batched(t)?;
     Ok(reduce(kernels::Op::All, t, &dims, false)?.item()?.is_true())
 }
 
@@ -321,7 +322,8 @@ pub(crate) const NANMEAN: Structured = Structured {
         let (dims, keepdim) = (dims_arg(&a, 1, t.ndim())?, a.bool(2)?);
         let known = pointwise::call(Id::ISNAN, &[(&t.detach()).into()])?;
         let known = pointwise::call(Id::LOGICAL_NOT, &[(&known).into()])?.to(DType::I64)?;
-        let count = reduce(kernels::Op::Sum, &known, &dims, keepdim)?;
+        let along = Value::Ints(dims.iter().map(|&d| d as i64).collect());
+        let count = call1(Id::SUM_DIM, &[known.into(), along, keepdim.into(), Value::None])?;
         let args: [Value; 4] = std::array::from_fn(|i| a.get(i).clone());
         Ok(smallvec![call1(Id::NANSUM_DIM, &args)?.div(&count)?])
     },
