@@ -341,12 +341,12 @@ def numpy(self, *, force=False):
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
                 "instead."
             )
-        self = self.detach()
     import numpy
 
     if self.dtype == _wengert.bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16")
-    return numpy.asarray(memoryview(self))
+    # Not this object itself, which may have the array for an attribute: arrays hide cycles.
+    return numpy.asarray(memoryview(self.detach()))
 
 
 @_attach

@@ -85,7 +85,8 @@ impl Hooks {
     pub fn held(&self) -> impl Iterator<Item = *mut c_void> + '_ {
         let tensor = self.tensor.iter().map(|h| h.1.held());
         let nodes = self.before.iter().chain(&self.after).map(|h| h.held());
-        tensor.chain(nodes).chain(self.accumulated.iter().map(|h| h.held()))
+        let all = tensor.chain(nodes).chain(self.accumulated.iter().map(|h| h.held()));
+        all.filter(|o| !o.is_null())
     }
 
     /// Forgets hooks that were taken away.
@@ -169,12 +170,12 @@ impl Node {
         at_node(self, |h| h.after.push(hook));
     }
 
-    /// The front end's objects that this node keeps alive.
-    pub fn held(&self) -> impl Iterator<Item = *mut c_void> + '_ {
-        let rule = self.info().and_then(|i| i.rule.as_ref()).map(|r| r.held());
-        rule.into_iter()
-            .chain(self.hooks().into_iter().flat_map(Hooks::held))
-            .filter(|o| !o.is_null())
+    /// Calls `see` with the front end's objects that this node keeps alive.
+    pub fn held(&self, see: &mut dyn FnMut(*mut c_void)) {
+        if let Some(rule) = self.info().and_then(|i| i.rule.as_ref()) {
+            rule.held(see);
+        }
+        self.hooks().into_iter().flat_map(Hooks::held).for_each(see);
     }
 
     /// Lets go of them (the garbage collector breaks cycles this way).

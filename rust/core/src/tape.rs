@@ -124,11 +124,12 @@ pub trait Rule {
     fn own(&self) -> Option<&dyn std::any::Any> {
         None
     }
-    /// The front end's object that this rule keeps alive, for its garbage collector, or null.
-    fn held(&self) -> *mut std::ffi::c_void {
-        std::ptr::null_mut()
+    /// Calls `see` with the front end's objects that this rule keeps alive, for its garbage
+    /// collector.
+    fn held(&self, see: &mut dyn FnMut(*mut std::ffi::c_void)) {
+        let _ = see;
     }
-    /// Lets go of that object's contents, to break a cycle.
+    /// Lets go of what those objects hold, to break a cycle.
     fn clear(&self) {}
 }
 

@@ -277,8 +277,15 @@ impl Rule for CopySlices {
         drop(self.inner.take());
     }
 
-    fn held(&self) -> *mut std::ffi::c_void {
-        let inner = self.inner.borrow();
-        inner.as_ref().and_then(Node::rule).map_or(std::ptr::null_mut(), |r| r.held())
+    fn held(&self, see: &mut dyn FnMut(*mut std::ffi::c_void)) {
+        if let Some(inner) = self.inner.borrow().as_ref().filter(|n| n.refs() == 1) {
+            inner.held(see);
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(inner) = self.inner.borrow().as_ref().filter(|n| n.refs() == 1) {
+            inner.clear_held();
+        }
     }
 }

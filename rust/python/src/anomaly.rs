@@ -1,6 +1,6 @@
 //! Anomaly mode: what a node remembers of where it was made is kept in its `metadata`.
 
-use crate::convert::Guarded;
+use crate::convert::{Guarded, Held};
 use crate::hooks::python;
 use crate::node::{Target, metadata_of, object_of};
 use pyo3::prelude::*;
@@ -28,7 +28,7 @@ impl Host for Watcher {
         };
         // A node without its traceback is better than an operation that fails for want of it.
         if let Ok(dict) = fill() {
-            let notes: Notes = Rc::new(Guarded(dict));
+            let notes: Notes = Rc::new(Guarded(Held::from(dict)));
             node.with_info(|i| i.notes = Some(notes));
         }
     }

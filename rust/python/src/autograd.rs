@@ -1,6 +1,6 @@
 //! Backward passes and grad modes.
 
-use crate::convert::{Arg, Guarded, Ret, py_result};
+use crate::convert::{Arg, Guarded, Held, Ret, py_result};
 use crate::depth;
 use crate::errors::from_python;
 use crate::node::Node;
@@ -169,7 +169,7 @@ pub fn _leads_out(root: Arg, outer: Vec<Arg>) -> PyResult<bool> {
 /// Calls a function when the running pass ends.
 #[pyfunction]
 pub fn _queue_callback(f: Py<PyAny>) -> PyResult<()> {
-    let f = Guarded(f);
+    let f = Guarded(Held::from(f));
     py_result(engine::queue_callback(Rc::new(move || {
         let f = &f.0;
         // SAFETY: the core is only entered under the GIL.

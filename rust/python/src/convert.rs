@@ -52,6 +52,36 @@ pub fn py_result<T>(r: wengert::Result<T>) -> PyResult<T> {
     r.map_err(|e| crate::errors::to_python(&e))
 }
 
+/// A counted reference to a Python object, given up at once when it is dropped. A plain `Py` puts
+/// that off where pyo3 does not know of the GIL being held: in `tp_dealloc` of a tensor, say.
+pub struct Held<T = PyAny>(std::mem::ManuallyDrop<Py<T>>);
+
+impl<T> From<Py<T>> for Held<T> {
+    fn from(o: Py<T>) -> Held<T> {
+        Held(std::mem::ManuallyDrop::new(o))
+    }
+}
+
+impl<T> std::ops::Deref for Held<T> {
+    type Target = Py<T>;
+    fn deref(&self) -> &Py<T> {
+        &self.0
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here. A thread that ends may drop what it keeps without the GIL.
+        unsafe {
+            let o = std::mem::ManuallyDrop::take(&mut self.0);
+            if ffi::PyGILState_Check() == 0 {
+                return drop(o);
+            }
+            ffi::Py_DECREF(o.into_ptr());
+        }
+    }
+}
+
 /// A value that only code holding the GIL touches.
 pub struct Guarded<T>(pub T);
 

@@ -5,7 +5,7 @@
 //! attributes. A context object is a node object that shares this dictionary; it holds the node,
 //! and the node does not hold it, so there is no cycle that counting cannot free.
 
-use crate::convert::{Arg, Ret, py_result};
+use crate::convert::{Arg, Held, Ret, py_result};
 use crate::errors::from_python;
 use crate::hooks::python;
 use crate::node::{self, Node, Target};
@@ -30,19 +30,21 @@ mod jvp;
 
 /// One call of a custom function.
 pub struct Call {
-    class: Py<PyType>,
+    class: Held<PyType>,
+    /// The class was made inside a function, whose variables it may hold.
+    local: bool,
     /// Attributes of the context.
-    pub dict: Py<PyDict>,
+    pub dict: Held<PyDict>,
     /// Per argument, whether its gradient is needed; tensors with shape and dtype.
     needs: SmallVec<[bool; 4]>,
     inputs: SmallVec<[Option<Meta>; 4]>,
     outputs: RefCell<SmallVec<[Option<Meta>; 2]>>,
     materialize: Cell<bool>,
-    to_save: RefCell<Option<Py<PyAny>>>,
+    to_save: RefCell<Option<Held>>,
     /// What `jvp` gets, while it runs.
-    for_forward: RefCell<Option<Py<PyAny>>>,
-    dirty: RefCell<Option<Py<PyAny>>>,
-    constant: RefCell<Option<Py<PyAny>>>,
+    for_forward: RefCell<Option<Held>>,
+    dirty: RefCell<Option<Held>>,
+    constant: RefCell<Option<Held>>,
 }
 
 /// The call behind a node, if it is one of a custom function.
@@ -67,12 +69,19 @@ impl Rule for Call {
         Some(self)
     }
 
-    fn held(&self) -> *mut c_void {
-        self.dict.as_ptr().cast()
+    fn held(&self, see: &mut dyn FnMut(*mut c_void)) {
+        see(self.class.as_ptr().cast());
+        see(self.dict.as_ptr().cast());
+        for list in [&self.to_save, &self.dirty, &self.constant] {
+            list.borrow().iter().for_each(|l| see(l.as_ptr().cast()));
+        }
     }
 
     fn clear(&self) {
         self.dict.bind(python()).clear();
+        for list in [&self.to_save, &self.dirty, &self.constant] {
+            drop(list.take());
+        }
     }
 }
 
@@ -196,7 +205,7 @@ fn call<'py>(f: &Bound<'py, PyAny>, args: &[Bound<'py, PyAny>]) -> PyResult<Boun
 }
 
 /// True if `list` (a tuple, if anything) holds the very object `o`.
-fn holds(py: Python<'_>, list: &RefCell<Option<Py<PyAny>>>, o: &Bound<'_, PyAny>) -> bool {
+fn holds(py: Python<'_>, list: &RefCell<Option<Held>>, o: &Bound<'_, PyAny>) -> bool {
     let list = list.borrow();
     let Some(list) = list.as_ref().and_then(|l| l.bind(py).cast::<PyTuple>().ok()) else {
         return false;
@@ -268,6 +277,27 @@ impl _FunctionBase {
     }
 }
 
+/// True if a class was made inside a function, or its `forward` was.
+fn is_local(class: &Bound<'_, PyType>, forward: &Bound<'_, PyAny>) -> bool {
+    let mut length = 0;
+    // SAFETY: a live heap type, as all subclasses of ours are, and its name's own bytes.
+    let name = unsafe {
+        let name = (*class.as_ptr().cast::<ffi::PyHeapTypeObject>()).ht_qualname;
+        let bytes = ffi::PyUnicode_AsUTF8AndSize(name, &mut length).cast::<u8>();
+        if bytes.is_null() {
+            ffi::PyErr_Clear();
+            return true;
+        }
+        std::slice::from_raw_parts(bytes, length as usize)
+    };
+    // SAFETY: the closure is that of a live function.
+    let closed = unsafe {
+        ffi::PyFunction_Check(forward.as_ptr()) != 0
+            && !ffi::PyFunction_GetClosure(forward.as_ptr()).is_null()
+    };
+    closed || name.contains(&b'<')
+}
+
 fn run<'py>(
     class: &Bound<'py, PyType>,
     forward: &Bound<'py, PyAny>,
@@ -282,8 +312,9 @@ fn run<'py>(
         tensors.iter().map(|t| t.is_some_and(Tensor::requires_grad)).collect();
     let recorded = mode::grad_enabled() && needs.contains(&true);
     let made = Rc::new(Call {
-        class: class.clone().unbind(),
-        dict: PyDict::new(py).unbind(),
+        class: class.clone().unbind().into(),
+        local: is_local(class, forward),
+        dict: PyDict::new(py).unbind().into(),
         needs,
         inputs: tensors.iter().map(|t| t.map(Meta::from)).collect(),
         outputs: RefCell::default(),
@@ -422,8 +453,8 @@ impl Call {
         }
         let new = py_result(custom::attach(node, t, facts))?;
         let result = if new.same(t) { o } else { Ret(new).into_pyobject(py)? };
-        if !self.dict.bind(py).is_empty() {
-            // An attribute of the context may hold this very output.
+        if self.local || !self.dict.bind(py).is_empty() {
+            // What the class or the context holds may hold this very output.
             // SAFETY: a live tensor object.
             unsafe { object::track_with_dict(result.as_ptr()) }.map_err(|_| PyErr::fetch(py))?;
         }
@@ -475,7 +506,7 @@ impl FunctionCtx {
     /// Keeps tensors (or None) for `backward`, where `saved_tensors` gives them.
     #[pyo3(signature = (*tensors))]
     fn save_for_backward(slf: &Bound<'_, Self>, tensors: Py<PyTuple>) -> PyResult<()> {
-        of_call(slf, |_, c| drop(c.to_save.replace(Some(tensors.into_any()))))
+        of_call(slf, |_, c| drop(c.to_save.replace(Some(tensors.into_any().into()))))
     }
 
     /// Keeps tensors (or None) for `jvp`, where `saved_tensors` gives them.
@@ -488,7 +519,7 @@ impl FunctionCtx {
                 ));
             }
         }
-        of_call(slf, |_, c| drop(c.for_forward.replace(Some(tensors.into_any()))))
+        of_call(slf, |_, c| drop(c.for_forward.replace(Some(tensors.into_any().into()))))
     }
 
     #[getter]
@@ -499,7 +530,7 @@ impl FunctionCtx {
     /// Says that these inputs were written to.
     #[pyo3(signature = (*args))]
     fn mark_dirty(slf: &Bound<'_, Self>, args: Py<PyTuple>) -> PyResult<()> {
-        of_call(slf, |_, c| drop(c.dirty.replace(Some(args.into_any()))))
+        of_call(slf, |_, c| drop(c.dirty.replace(Some(args.into_any().into()))))
     }
 
     /// Says that these outputs have no gradient.
@@ -513,7 +544,7 @@ impl FunctionCtx {
                 )));
             }
         }
-        of_call(slf, |_, c| drop(c.constant.replace(Some(args.into_any()))))
+        of_call(slf, |_, c| drop(c.constant.replace(Some(args.into_any().into()))))
     }
 
     /// Whether undefined gradients come to `backward` as zeros (the default) or as None.

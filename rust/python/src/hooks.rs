@@ -1,23 +1,23 @@
 //! Python callables as hooks of the core.
 
-use crate::convert::{Arg, Guarded, Ret, py_result};
+use crate::convert::{Arg, Guarded, Held, Ret, py_result};
 use crate::errors::from_python;
 use crate::object::{self, tensor_ref};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use wengert::error::Kind;
 use wengert::hooks::{Grads, Hook, NodeHook};
 use wengert::{Error, Result, Tensor, err};
 
 /// A callable until it is taken away.
-struct Callable(RefCell<Option<Py<PyAny>>>);
+struct Callable(RefCell<Option<Held>>);
 
 impl Callable {
     fn new(f: Py<PyAny>) -> Rc<Callable> {
-        Rc::new(Callable(RefCell::new(Some(f))))
+        Rc::new(Callable(RefCell::new(Some(f.into()))))
     }
 
     fn get<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
@@ -142,14 +142,14 @@ impl NodeHook for OfNode {
     }
 }
 
-/// Takes a hook away, once.
+/// Takes a hook away, once. It does not keep the hook alive, which may hold this object.
 #[pyclass(frozen, module = "torch.utils.hooks")]
-pub struct _Hook(Guarded<Rc<Callable>>);
+pub struct _Hook(Guarded<Weak<Callable>>);
 
 #[pymethods]
 impl _Hook {
     fn remove(&self) {
-        let gone = self.0.0.0.borrow_mut().take();
+        let gone = self.0.0.upgrade().and_then(|f| f.0.take());
         drop(gone);
     }
 }
@@ -157,25 +157,25 @@ impl _Hook {
 pub fn before_node(node: &wengert::tape::Node, f: Py<PyAny>) -> _Hook {
     let f = Callable::new(f);
     node.register_prehook(Rc::new(OfNode(f.clone())));
-    _Hook(Guarded(f))
+    _Hook(Guarded(Rc::downgrade(&f)))
 }
 
 pub fn after_node(node: &wengert::tape::Node, f: Py<PyAny>) -> _Hook {
     let f = Callable::new(f);
     node.register_hook(Rc::new(OfNode(f.clone())));
-    _Hook(Guarded(f))
+    _Hook(Guarded(Rc::downgrade(&f)))
 }
 
 pub fn before_leaf(leaf: &Tensor, f: Py<PyAny>) -> _Hook {
     let f = Callable::new(f);
     leaf.register_accumulator_prehook(Rc::new(OfNode(f.clone())));
-    _Hook(Guarded(f))
+    _Hook(Guarded(Rc::downgrade(&f)))
 }
 
 pub fn after_leaf(leaf: &Tensor, f: Py<PyAny>) -> _Hook {
     let f = Callable::new(f);
     leaf.register_accumulator_hook(Rc::new(OfNode(f.clone())));
-    _Hook(Guarded(f))
+    _Hook(Guarded(Rc::downgrade(&f)))
 }
 
 /// Lets the garbage collector see the object of a tensor: its hooks may hold it.
@@ -193,7 +193,7 @@ pub fn _register_hook(t: Arg, f: Py<PyAny>) -> PyResult<_Hook> {
     let f = Callable::new(f);
     py_result(t.0.register_hook(Rc::new(OfTensor(f.clone()))))?;
     track(&t.0)?;
-    Ok(_Hook(Guarded(f)))
+    Ok(_Hook(Guarded(Rc::downgrade(&f))))
 }
 
 /// Registers a hook called after the gradient of a leaf was accumulated.
@@ -202,5 +202,5 @@ pub fn _register_post_accumulate_grad_hook(t: Arg, f: Py<PyAny>) -> PyResult<_Ho
     let f = Callable::new(f);
     py_result(t.0.register_post_accumulate_grad_hook(Rc::new(OfLeaf(f.clone()))))?;
     track(&t.0)?;
-    Ok(_Hook(Guarded(f)))
+    Ok(_Hook(Guarded(Rc::downgrade(&f))))
 }

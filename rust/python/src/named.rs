@@ -27,15 +27,15 @@ pub unsafe fn named_tuple(
     };
     let known = CLASSES.with_borrow(|c| c.get(name).map(|k| k.clone_ref(py)));
     let class = match known {
-        Some(k) => k,
+        Some(k) => k.into_bound(py),
         None => {
             let module = py.import("wengert.return_types")?;
             let names = PyTuple::new(py, fields)?;
             let kwargs = PyDict::new(py);
-            let made = module.getattr("_make")?.call((name, names), Some(&kwargs))?.unbind();
-            CLASSES.with_borrow_mut(|c| c.insert(name.to_string(), made.clone_ref(py)));
+            let made = module.getattr("_make")?.call((name, names), Some(&kwargs))?;
+            CLASSES.with_borrow_mut(|c| c.insert(name.to_string(), made.clone().unbind()));
             made
         }
     };
-    Ok(class.bind(py).call1((items,))?.into_ptr())
+    Ok(class.call1((items,))?.into_ptr())
 }

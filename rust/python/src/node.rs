@@ -1,6 +1,6 @@
 //! `grad_fn` objects: nodes of the tape, and the accumulators of leaves.
 
-use crate::convert::{Guarded, Ret, py_result};
+use crate::convert::{Guarded, Held, Ret, py_result};
 use crate::errors::Raised;
 use crate::function::{self, Call, FunctionCtx};
 use crate::hooks::{self, _Hook};
@@ -12,7 +12,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
 use std::cell::RefCell;
+use std::ffi::c_void;
 use wengert::Tensor;
+use wengert::hooks::Hooks;
 use wengert::tape::{self, Edge, Meta};
 
 /// What a node object stands for.
@@ -206,23 +208,29 @@ impl Node {
 
     // What hooks and the context of a custom function hold is seen through the last handle.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Target::Op(n) = &self.target.0 else { return Ok(()) };
-        if n.refs() != 1 {
-            return Ok(());
+        let mut failed = Ok(());
+        let mut see = |held: *mut c_void| {
+            if failed.is_ok() {
+                // SAFETY: a live object; `Py` is one pointer, and nothing is counted.
+                let object = unsafe { &*(&raw const held).cast::<Option<Py<PyAny>>>() };
+                failed = visit.call(object);
+            }
+        };
+        match &self.target.0 {
+            Target::Op(n) if n.refs() == 1 => n.held(&mut see),
+            Target::Leaf(t) if t.refs() == 1 => {
+                t.leaf_hooks().into_iter().flat_map(Hooks::held).for_each(see);
+            }
+            _ => (),
         }
-        for held in n.held() {
-            // SAFETY: a live object; `Py` is one pointer, and nothing is counted.
-            let object = unsafe { &*(&raw const held).cast::<Option<Py<PyAny>>>() };
-            visit.call(object)?;
-        }
-        Ok(())
+        failed
     }
 
     fn __clear__(&self) {
-        if let Target::Op(n) = &self.target.0
-            && n.refs() == 1
-        {
-            n.clear_held();
+        match &self.target.0 {
+            Target::Op(n) if n.refs() == 1 => n.clear_held(),
+            Target::Leaf(t) if t.refs() == 1 => t.clear_leaf_hooks(),
+            _ => (),
         }
     }
 
@@ -240,11 +248,11 @@ pub fn metadata_of(py: Python<'_>, target: &Target) -> Py<PyDict> {
         Target::Op(n) => n.with_info(|i| i.notes.clone()),
         Target::Leaf(t) => t.notes(),
     };
-    if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Py<PyDict>>>()) {
+    if let Some(known) = place.as_ref().and_then(|d| d.downcast_ref::<Guarded<Held<PyDict>>>()) {
         return known.0.clone_ref(py);
     }
     let dict = PyDict::new(py).unbind();
-    let kept: tape::Notes = std::rc::Rc::new(Guarded(dict.clone_ref(py)));
+    let kept: tape::Notes = std::rc::Rc::new(Guarded(Held::from(dict.clone_ref(py))));
     match target {
         Target::Op(n) => n.with_info(|i| i.notes = Some(kept)),
         Target::Leaf(t) => t.set_notes(kept),

@@ -15,7 +15,6 @@ use std::ffi::{c_int, c_void};
 use std::ptr::{addr_of_mut, null_mut};
 use wengert::Tensor;
 use wengert::hooks::Hooks;
-use wengert::tape::Node;
 
 // What `PyObject_GC_New` and a resurrection stand for in CPython's headers.
 unsafe extern "C" {
@@ -275,8 +274,10 @@ fn each_held(t: &Tensor, f: &mut dyn FnMut(*mut ffi::PyObject)) {
     }
     let node = t.own_node().filter(|n| n.refs() == 1);
     let leaf = t.leaf_hooks().into_iter().flat_map(Hooks::held);
-    leaf.filter(|o| !o.is_null()).for_each(|o| f(o.cast()));
-    node.into_iter().flat_map(Node::held).for_each(|o| f(o.cast()));
+    leaf.for_each(|o| f(o.cast()));
+    if let Some(node) = node {
+        node.held(&mut |o| f(o.cast()));
+    }
 }
 
 pub unsafe extern "C" fn traverse(

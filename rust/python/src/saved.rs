@@ -1,6 +1,6 @@
 //! What a node saved, as attributes of its object: `_saved_self`, `_saved_result`, `_saved_dim`.
 
-use crate::convert::{Guarded, Ret, py_result};
+use crate::convert::{Guarded, Held, Ret, py_result};
 use crate::errors::from_python;
 use crate::hooks::python;
 use crate::object::tensor_ref;
@@ -58,11 +58,11 @@ impl SavedTensor {
 }
 
 /// A pair of Python functions that packs and unpacks.
-struct Pair(Rc<(Py<PyAny>, Py<PyAny>)>);
+struct Pair(Rc<(Held, Held)>);
 
 impl Pair {
     fn new(pack: Py<PyAny>, unpack: Py<PyAny>) -> Pair {
-        Pair(Rc::new((pack, unpack)))
+        Pair(Rc::new((pack.into(), unpack.into())))
     }
 }
 
@@ -70,14 +70,14 @@ impl Pack for Pair {
     fn pack(&self, t: &Tensor) -> wengert::Result<Rc<dyn Unpack>> {
         let py = python();
         let what = self.0.0.bind(py).call1((Ret(t.clone()),)).map_err(from_python)?;
-        Ok(Rc::new(Kept { what: what.unbind(), pair: self.0.clone() }))
+        Ok(Rc::new(Kept { what: what.unbind().into(), pair: self.0.clone() }))
     }
 }
 
 /// What `pack` returned, and how to get the tensor back.
 struct Kept {
-    what: Py<PyAny>,
-    pair: Rc<(Py<PyAny>, Py<PyAny>)>,
+    what: Held,
+    pair: Rc<(Held, Held)>,
 }
 
 impl Unpack for Kept {

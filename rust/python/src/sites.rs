@@ -1,6 +1,6 @@
 //! Where in the user's program a node was recorded.
 
-use crate::convert::Guarded;
+use crate::convert::{Guarded, Held};
 use crate::node::Node;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -18,7 +18,7 @@ fn here() -> Option<CallSite> {
         let py = Python::assume_attached();
         let code = Bound::from_owned_ptr_or_opt(py, ffi::PyFrame_GetCode(frame).cast())?;
         let instruction = ffi::PyFrame_GetLasti(frame).max(0) as u32;
-        Some(CallSite { code: Rc::new(Guarded(code.unbind())), instruction })
+        Some(CallSite { code: Rc::new(Guarded(Held::from(code.unbind()))), instruction })
     }
 }
 
@@ -32,6 +32,6 @@ pub fn _record_call_sites(on: bool) {
 #[pyfunction]
 pub fn _call_site(py: Python<'_>, node: &Node) -> Option<(Py<PyAny>, u32)> {
     let site = node.op()?.info()?.call_site.clone()?;
-    let code = site.code.downcast_ref::<Guarded<Py<PyAny>>>()?;
+    let code = site.code.downcast_ref::<Guarded<Held>>()?;
     Some((code.0.clone_ref(py), site.instruction))
 }
