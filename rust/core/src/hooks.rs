@@ -261,6 +261,9 @@ impl Tensor {
         if !self.requires_grad() {
             bail!(Runtime, "can't retain_grad on Tensor that has requires_grad=False");
         }
+        if self.is_leaf() {
+            return Ok(());
+        }
         views::refresh(self)?;
         if let Some(node) = self.node()
             && !self.retains()
