@@ -17,7 +17,7 @@ impl Mode {
 
     /// With grad mode, and inference mode, on or off.
     pub fn new(grad: bool, inference: bool) -> Mode {
-        Mode(u8::from(grad) * GRAD | u8::from(inference) * INFERENCE)
+        Mode((u8::from(grad) * GRAD) | (u8::from(inference) * INFERENCE))
     }
 
     /// Grad mode is on. Inside inference mode nothing is recorded even so.
