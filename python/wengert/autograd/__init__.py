@@ -58,6 +58,10 @@ def _grads_for(tensors, grads):
     return grads
 
 
+#: Not empty once `create_graph` has been warned of, which is done once.
+_warned = []
+
+
 def backward(
     tensors,
     grad_tensors=None,
@@ -82,7 +86,20 @@ def backward(
         raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
-    if create_graph:
+    if grad_variables is not None:
+        warnings.warn(
+            "`grad_variables` is deprecated. Use `grad_tensors` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    if create_graph and not _warned:
+        _warned.append(True)
         warnings.warn(
             "Using backward() with create_graph=True will create a reference cycle between the "
             "parameter and its gradient which can cause a memory leak. We recommend using "
@@ -122,13 +139,22 @@ def grad(
         )
     if allow_unused is None:
         allow_unused = materialize_grads
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
+            "gradient for other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     outputs, inputs = _sequence(outputs), _sequence(inputs)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     if retain_graph is None:
         retain_graph = create_graph
     if is_grads_batched:
-        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused)
+        grads = _grads_for(outputs, grad_outputs)
+        result = _batched(outputs, inputs, grads, retain_graph, create_graph)
+        return _finish(result, inputs, allow_unused, materialize_grads)
     grads = _grads_for(outputs, grad_outputs)
     result = _wengert._grad(outputs, inputs, grads, bool(retain_graph), bool(create_graph))
     return _finish(result, inputs, allow_unused, materialize_grads)
@@ -152,25 +178,31 @@ def _finish(result, inputs, allow_unused, materialize):
     return tuple(result)
 
 
-def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused):
+def _batched(outputs, inputs, grads, retain_graph, create_graph):
     """One backward pass per entry of the gradients' first dimension, stacked."""
-    grads = _grads_for(outputs, grad_outputs)
     for i, (g, t) in enumerate(zip(grads, outputs)):
-        if g is None or g.dim() == 0 or g.shape[1:] != t.shape:  # type: ignore
+        if g is None:
+            raise ValueError(
+                "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is "
+                "a Tensor of dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0."
+            )
+        shape = g[0].shape
+        if shape != t.shape:
             raise RuntimeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output "
-                f"as the batch dimension. Mismatch in grad_output[{i}]"
+                "as the batch dimension. The sizes of the remaining dimensions are expected to "
+                "match the shape of corresponding output, but a mismatch was detected: "
+                f"grad_output[{i}] has a shape of {shape} and output[{i}] has a shape of {t.shape}. "
+                "If you only want some tensors in `grad_output` to be considered batched, consider "
+                "using vmap."
             )
-    given = [g for g in grads if g is not None]
-    count = given[0].shape[0]  # type: ignore
+    count = grads[0].shape[0]
     rows = []
     for k in range(count):
-        one = [g[k] for g in given]
         keep = bool(retain_graph) or k + 1 < count
-        row = _wengert._grad(outputs, inputs, one, keep, bool(create_graph))
-        rows.append(_finish(row, inputs, allow_unused, False))
-    columns = zip(*rows)
-    return tuple(None if c[0] is None else _wengert.stack(list(c)) for c in columns)
+        one = [g[k] for g in grads]
+        rows.append(_wengert._grad(outputs, inputs, one, keep, bool(create_graph)))
+    return [None if c[0] is None else _wengert.stack(list(c)) for c in zip(*rows)]
 
 
 class _Engine:
@@ -201,9 +233,22 @@ class Variable(metaclass=_VariableMeta):
 
     _execution_engine = _Engine()
 
-    def __new__(cls, data, requires_grad=False, volatile=None):
-        if volatile is not None:
-            warnings.warn("volatile was removed (Variable.volatile is always False)", stacklevel=2)
+    def __new__(cls, data=None, requires_grad=False, volatile=None):
+        if data is None:
+            data = _wengert.empty(0)
+        if volatile:
+            warnings.warn(
+                "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
+                stacklevel=2,
+            )
+            if requires_grad:
+                raise ValueError("Variable can't be volatile and require_grad at the same time!")
+        if not isinstance(data, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
+        if requires_grad and not (data.is_floating_point() or data.is_complex()):
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
         return data.detach().requires_grad_(requires_grad)
 
 

@@ -23,7 +23,17 @@ class _Mode:
         import inspect
 
         if inspect.isclass(f):
-            return type(f.__name__, (f,), {"__init__": self(f.__init__)})
+            import warnings
+
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You "
+                "should only decorate functions or methods. To preserve the current behavior of "
+                "class decoration, you can directly decorate the `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            make = f
+            f = lambda *args, **kwargs: make(*args, **kwargs)  # noqa: E731
         if inspect.isgeneratorfunction(f):
             return self._generator(f)
 
