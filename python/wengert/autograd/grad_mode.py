@@ -125,8 +125,13 @@ class set_grad_enabled(_Mode):
     """
 
     def __init__(self, mode):
-        self.mode = bool(mode)
-        self.before = _set_grad_enabled(self.mode)
+        if not isinstance(mode, bool):
+            raise TypeError(
+                "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not "
+                + type(mode).__name__
+            )
+        self.mode = mode
+        self.before = _set_grad_enabled(mode)
 
     def clone(self):
         return type(self)(self.mode)
@@ -142,7 +147,7 @@ class set_grad_enabled(_Mode):
         _set_grad_enabled(self.before)
 
     def __repr__(self):
-        return f"set_grad_enabled(mode={self.mode})"
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
 
 
 class inference_mode(_Mode):

@@ -342,7 +342,10 @@ pub(crate) struct InPlace<'a> {
 impl<'a> InPlace<'a> {
     /// To be called before the write.
     pub fn prepare(id: Id, args: &'a [Operand<'a>]) -> Result<InPlace<'a>> {
-        let wanted = if grad_enabled() && has_rule(id) {
+        // Copied into integers, a history ends; other operations are refused later.
+        let ends =
+            id == Id::COPY && args[0].tensor().is_some_and(|x| !x.dtype().is_differentiable());
+        let wanted = if grad_enabled() && has_rule(id) && !ends {
             wanted(args.iter().map(Operand::tensor))
         } else {
             0

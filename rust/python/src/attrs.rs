@@ -405,12 +405,15 @@ unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {
             return Err(err!(Runtime, "{text}").into());
         }
         let Some(new) = tensor_ref(v) else {
-            return Err(
-                err!(Type, "Variable data has to be a tensor, but got something else").into()
-            );
+            let text = "Variable data has to be a tensor, but got";
+            return Err(err!(Type, "{text} {}", type_name(v)).into());
         };
         // SAFETY: a setter of the type: `o` is a tensor.
         let t = unsafe { known(o) };
+        if t.requires_grad() && !new.dtype().is_differentiable() {
+            let text = "data set to a tensor that requires gradients must be floating point or complex dtype";
+            return Err(err!(Runtime, "{text}").into());
+        }
         new.ptr()?;
         t.set_data(new)?;
         Ok(0)
