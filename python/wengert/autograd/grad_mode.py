@@ -23,7 +23,17 @@ class _Mode:
         import inspect
 
         if inspect.isclass(f):
-            return type(f.__name__, (f,), {"__init__": self(f.__init__)})
+            import warnings
+
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You "
+                "should only decorate functions or methods. To preserve the current behavior of "
+                "class decoration, you can directly decorate the `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            make = f
+            f = lambda *args, **kwargs: make(*args, **kwargs)  # noqa: E731
         if inspect.isgeneratorfunction(f):
             return self._generator(f)
 
@@ -115,8 +125,13 @@ class set_grad_enabled(_Mode):
     """
 
     def __init__(self, mode):
-        self.mode = bool(mode)
-        self.before = _set_grad_enabled(self.mode)
+        if not isinstance(mode, bool):
+            raise TypeError(
+                "set_grad_enabled(): argument 'enabled' (position 1) must be bool, not "
+                + type(mode).__name__
+            )
+        self.mode = mode
+        self.before = _set_grad_enabled(mode)
 
     def clone(self):
         return type(self)(self.mode)
@@ -132,7 +147,7 @@ class set_grad_enabled(_Mode):
         _set_grad_enabled(self.before)
 
     def __repr__(self):
-        return f"set_grad_enabled(mode={self.mode})"
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
 
 
 class inference_mode(_Mode):

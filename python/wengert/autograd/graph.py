@@ -60,7 +60,16 @@ def increment_version(tensor):
     >>> x._version
     1
     """
-    _wengert._increment_version([tensor] if isinstance(tensor, Tensor) else list(tensor))
+    if isinstance(tensor, Tensor):
+        tensor = [tensor]
+    elif not hasattr(tensor, "__iter__"):
+        raise RuntimeError("increment_version expect a Iterable[Tensor] as input")
+    tensors = list(tensor)
+    if not all(isinstance(t, Tensor) for t in tensors):
+        raise RuntimeError(
+            "increment_version expects each element of the iterable to be a tensor"
+        )
+    _wengert._increment_version(tensors)
 
 
 def set_warn_on_accumulate_grad_stream_mismatch(enabled):

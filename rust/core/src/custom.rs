@@ -52,6 +52,9 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
         if t.requires_grad() && !o.dirty && !o.input && t.base().is_none() {
             out.detach_()?;
         }
+        if out.base().is_some() && !o.input {
+            out.set_creation(if o.multiple { Creation::Multi } else { Creation::Custom });
+        }
         return Ok(if o.input && t.requires_grad() { t.detach() } else { out });
     };
     if o.dirty {

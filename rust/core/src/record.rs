@@ -6,11 +6,12 @@ use crate::op::{self, Id, Outputs, Structured};
 use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
 use crate::shape::check_output;
-use crate::tape::{Edge, Info, Meta, Node, Saved};
+use crate::tape::{Edge, Info, Meta, Node, Rule, Saved};
 use crate::tensor::kind::all_inference;
 use crate::value::Args;
 use crate::{Result, Tensor, Value, bail, forward, overlap, saved, views};
 use smallvec::SmallVec;
+use std::rc::Rc;
 
 /// Where the gradient of `t` goes.
 #[inline]
@@ -341,7 +342,10 @@ pub(crate) struct InPlace<'a> {
 impl<'a> InPlace<'a> {
     /// To be called before the write.
     pub fn prepare(id: Id, args: &'a [Operand<'a>]) -> Result<InPlace<'a>> {
-        let wanted = if grad_enabled() && has_rule(id) {
+        // Copied into integers, a history ends; other operations are refused later.
+        let ends =
+            id == Id::COPY && args[0].tensor().is_some_and(|x| !x.dtype().is_differentiable());
+        let wanted = if grad_enabled() && has_rule(id) && !ends {
             wanted(args.iter().map(Operand::tensor))
         } else {
             0
@@ -478,5 +482,24 @@ fn same_edge(a: &Edge, b: &Edge) -> bool {
         (Edge::Leaf(a), Edge::Leaf(b)) => a.same(b),
         (Edge::Node(a, i), Edge::Node(b, j)) => a.same(b) && i == j,
         _ => false,
+    }
+}
+
+/// A node for a change of a tensor that PyTorch records, but has no derivative of.
+pub(crate) fn no_derivative(name: &'static str, edges: [Edge; 2]) -> Node {
+    let node = Node::new(Id::CLONE, edges.into(), SmallVec::new());
+    node.with_info(|i| i.rule = Some(Rc::new(NoDerivative(name))));
+    node
+}
+
+struct NoDerivative(&'static str);
+
+impl Rule for NoDerivative {
+    fn name(&self) -> String {
+        "torch::autograd::NotImplemented".into()
+    }
+
+    fn apply(&self, _: &Node, _: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
+        bail!(Runtime, "derivative for {} is not implemented", self.0)
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Meta {
     /// The front end's object for the accumulator of this leaf, or null, and what it keeps there.
     pub accumulator: usize,
     pub notes: Option<Notes>,
+    /// The dtype of the gradient, where that is not the leaf's own; `Some(None)` is any.
+    pub grad_dtype: Option<Option<DType>>,
     /// Forward-mode tangents, at most one per level.
     pub tangents: Vec<Tangent>,
     /// What the tensor stands for inside `vmap`.
@@ -372,6 +374,16 @@ impl Tensor {
     /// The accumulated gradient.
     pub fn grad(&self) -> Option<Tensor> {
         self.meta().and_then(|m| m.grad.clone())
+    }
+
+    /// The dtype that the gradient has; None for any.
+    pub fn grad_dtype(&self) -> Option<DType> {
+        self.meta().and_then(|m| m.grad_dtype).unwrap_or(Some(self.dtype()))
+    }
+
+    /// Gradients get this dtype from now on, or keep their own (None).
+    pub fn set_grad_dtype(&self, dtype: Option<DType>) {
+        self.with_meta(|m| m.grad_dtype = Some(dtype));
     }
 
     /// Replaces the gradient, unchecked.

@@ -101,21 +101,21 @@ impl DType {
     /// The name of PyTorch's legacy tensor class (`torch.FloatTensor`).
     pub const fn tensor_name(self) -> &'static str {
         match self {
-            DType::Bool => "torch.BoolTensor",
+            DType::Bool => "CPUBoolType",
             DType::U8 => "torch.ByteTensor",
             DType::I8 => "torch.CharTensor",
             DType::I16 => "torch.ShortTensor",
             DType::I32 => "torch.IntTensor",
             DType::I64 => "torch.LongTensor",
-            DType::U16 => "torch.UInt16Tensor",
-            DType::U32 => "torch.UInt32Tensor",
-            DType::U64 => "torch.UInt64Tensor",
+            DType::U16 => "CPUUInt16Type",
+            DType::U32 => "CPUUInt32Type",
+            DType::U64 => "CPUUInt64Type",
             DType::F16 => "torch.HalfTensor",
-            DType::BF16 => "torch.BFloat16Tensor",
+            DType::BF16 => "CPUBFloat16Type",
             DType::F32 => "torch.FloatTensor",
             DType::F64 => "torch.DoubleTensor",
-            DType::C64 => "torch.ComplexFloatTensor",
-            DType::C128 => "torch.ComplexDoubleTensor",
+            DType::C64 => "CPUComplexFloatType",
+            DType::C128 => "CPUComplexDoubleType",
         }
     }
 

@@ -1,7 +1,7 @@
 //! Attributes of tensors.
 
-use crate::dtypes::raw_object;
-use crate::errors::{Raised, slot};
+use crate::dtypes::{dtype_of, raw_object};
+use crate::errors::{Raised, slot, warn};
 use crate::object::{known, tensor_ref, wrap};
 use crate::{node, shapes};
 use pyo3::ffi;
@@ -100,6 +100,17 @@ getters! {
     /// >>> x.grad
     /// tensor(6.)
     grad: |t| grad_of(t);
+    /// The dtype that the gradient has, or None for any; may be assigned.
+    ///
+    /// >>> torch.ones(2, requires_grad=True).grad_dtype
+    /// torch.float32
+    grad_dtype: |t| {
+        t.grad_node()?;
+        if !t.is_leaf() {
+            return Err(err!(Runtime, "grad_dtype can only be accessed on leaf tensors.").into());
+        }
+        t.grad_dtype().map_or_else(|| Ok(none()), raw_object)
+    };
     /// `grad`, without the warning for what is no leaf.
     _grad: |t| optional(t.grad());
     /// The node that made it, or None.
@@ -237,7 +248,10 @@ getters! {
     ///
     /// >>> torch.ones(2).volatile
     /// False
-    volatile: |_t| Ok(boolean(false));
+    volatile: |_t| {
+        warn(c"volatile was removed (Variable.volatile is always False)")?;
+        Ok(boolean(false))
+    };
     /// False: there are only dense tensors on the CPU.
     ///
     /// >>> torch.ones(2).is_cuda
@@ -275,11 +289,7 @@ fn grad_of(t: &Tensor) -> Result<Obj, Raised> {
     let g = t.grad();
     if g.is_none() && !t.is_leaf() && !t.retains_grad() {
         let text = c"The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.";
-        // SAFETY: under the GIL.
-        let r = unsafe { ffi::PyErr_WarnEx(ffi::PyExc_UserWarning, text.as_ptr(), 1) };
-        if r < 0 {
-            return Err(Raised);
-        }
+        warn(text)?;
     }
     optional(g)
 }
@@ -317,14 +327,8 @@ unsafe extern "C" fn set_grad(o: Obj, v: Obj, _: *mut c_void) -> c_int {
             return Ok(0);
         }
         let Some(g) = tensor_ref(v) else {
-            // SAFETY: a live object.
-            let name = unsafe { std::ffi::CStr::from_ptr((*ffi::Py_TYPE(v)).tp_name) };
-            return Err(err!(
-                Type,
-                "assigned grad expected to be a Tensor or None but got grad of type {}",
-                name.to_string_lossy()
-            )
-            .into());
+            let text = "assigned grad expected to be a Tensor or None but got grad of type";
+            return Err(err!(Type, "{text} {}", type_name(v)).into());
         };
         check_grad(t, g)?;
         t.replace_grad(Some(g.clone()));
@@ -336,12 +340,14 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
     if t.same(g) {
         return Err(err!(Runtime, "can't assign Variable as its own grad"));
     }
-    if g.dtype() != t.dtype() {
+    if let Some(d) = t.grad_dtype()
+        && g.dtype() != d
+    {
         return Err(err!(
             Runtime,
             "attempting to assign a gradient with dtype '{}' to a tensor with grad_dtype '{}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution.",
             g.dtype().cpp_name(),
-            t.dtype().scalar_name()
+            d.scalar_name()
         ));
     }
     if g.shape() != t.shape() {
@@ -355,26 +361,75 @@ fn check_grad(t: &Tensor, g: &Tensor) -> wengert::Result<()> {
     Ok(())
 }
 
+unsafe extern "C" fn set_grad_dtype(o: Obj, v: Obj, _: *mut c_void) -> c_int {
+    slot(|| {
+        // SAFETY: a setter of the type: `o` is a tensor.
+        let t = unsafe { known(o) };
+        // SAFETY: comparing with a singleton.
+        let any = !v.is_null() && v == unsafe { ffi::Py_None() };
+        let dtype = if v.is_null() { None } else { dtype_of(v) };
+        if dtype.is_none() && !any {
+            let name = if v.is_null() { "NULL".into() } else { type_name(v) };
+            let text = "grad_dtype must be a torch.dtype or None, but got";
+            return Err(err!(Runtime, "{text} {name}").into());
+        }
+        t.grad_node()?;
+        if !t.is_leaf() {
+            return Err(err!(Runtime, "grad_dtype can only be set on leaf tensors.").into());
+        }
+        if let (Some(d), Some(g)) = (dtype, t.grad())
+            && g.dtype() != d
+        {
+            return Err(err!(
+                Runtime,
+                "Cannot set grad_dtype to '{}' because there is already a gradient with dtype '{}'. Please clear the gradient (.grad = None) before changing grad_dtype, or ensure the new grad_dtype matches the existing gradient's dtype.",
+                d.scalar_name(),
+                g.dtype().cpp_name()
+            )
+            .into());
+        }
+        t.set_grad_dtype(dtype);
+        Ok(0)
+    })
+}
+
+fn type_name(o: Obj) -> std::borrow::Cow<'static, str> {
+    // SAFETY: a live object under the GIL; the name lives as long as its type.
+    unsafe { std::ffi::CStr::from_ptr((*ffi::Py_TYPE(o)).tp_name) }.to_string_lossy()
+}
+
 unsafe extern "C" fn set_data(o: Obj, v: Obj, _: *mut c_void) -> c_int {
     slot(|| {
-        let Some(new) = (if v.is_null() { None } else { tensor_ref(v) }) else {
-            return Err(
-                err!(Type, "Variable data has to be a tensor, but got something else").into()
-            );
+        if v.is_null() {
+            let text = "Deleting tensor data is not allowed. Delete tensor instead!";
+            return Err(err!(Runtime, "{text}").into());
+        }
+        let Some(new) = tensor_ref(v) else {
+            let text = "Variable data has to be a tensor, but got";
+            return Err(err!(Type, "{text} {}", type_name(v)).into());
         };
         // SAFETY: a setter of the type: `o` is a tensor.
         let t = unsafe { known(o) };
+        if t.requires_grad() && !new.dtype().is_differentiable() {
+            let text = "data set to a tensor that requires gradients must be floating point or complex dtype";
+            return Err(err!(Runtime, "{text}").into());
+        }
         new.ptr()?;
         t.set_data(new)?;
         Ok(0)
     })
 }
 
+unsafe extern "C" fn set_volatile(_o: Obj, _v: Obj, _: *mut c_void) -> c_int {
+    let text = c"volatile was removed and now has no effect. Use `with torch.no_grad():` instead.";
+    slot(|| warn(text).map(|()| 0))
+}
+
 unsafe extern "C" fn set_node(o: Obj, v: Obj, _: *mut c_void) -> c_int {
     slot(|| {
         // SAFETY: comparing with a singleton.
         if v != unsafe { ffi::Py_None() } {
-            return Err(err!(Type, "_grad_fn can be only set to None").into());
+            return Err(err!(Runtime, "_grad_fn can be only set to None").into());
         }
         // SAFETY: a setter of the type: `o` is a tensor.
         unsafe { known(o) }.clear_history();
@@ -400,6 +455,8 @@ pub fn table() -> Vec<ffi::PyGetSetDef> {
                 "requires_grad" => Some(set_requires_grad),
                 "grad" | "_grad" => Some(set_grad),
                 "data" => Some(set_data),
+                "grad_dtype" => Some(set_grad_dtype),
+                "volatile" => Some(set_volatile),
                 _ => None,
             };
             def(n, g, set, doc)

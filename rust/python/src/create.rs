@@ -472,7 +472,12 @@ unsafe extern "C" fn create<const I: usize>(
         match shared.out {
             Some(out) => {
                 let anywhere = FILLED.contains(&entry.name.as_str());
-                table::into_out(&format!("aten::{}", entry.name), out, smallvec![made], anywhere)
+                crate::out::into_one(
+                    &format!("aten::{}", entry.name),
+                    out,
+                    smallvec![made],
+                    anywhere,
+                )
             }
             None => wrap(made),
         }

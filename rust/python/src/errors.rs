@@ -4,6 +4,7 @@ use pyo3::exceptions;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wengert::Error;
 use wengert::error::Kind;
@@ -129,4 +130,11 @@ impl From<()> for Raised {
 #[inline(always)]
 pub fn check(p: *mut ffi::PyObject) -> Result<*mut ffi::PyObject, Raised> {
     if p.is_null() { Err(Raised) } else { Ok(p) }
+}
+
+/// Gives a UserWarning, which the user may have made an error.
+pub fn warn(text: &CStr) -> Result<(), Raised> {
+    // SAFETY: under the GIL.
+    let r = unsafe { ffi::PyErr_WarnEx(ffi::PyExc_UserWarning, text.as_ptr(), 1) };
+    if r < 0 { Err(Raised) } else { Ok(()) }
 }

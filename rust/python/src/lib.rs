@@ -24,6 +24,7 @@ mod named;
 mod node;
 mod number;
 mod object;
+mod out;
 mod parse;
 mod saved;
 mod shapes;

@@ -1,9 +1,10 @@
 //! Python's operators: the hottest way into the library.
 
-use crate::errors::{Raised, slot};
+use crate::errors::{Raised, slot, warn};
 use crate::object::{is_exact, known, tensor_ref, wrap};
 use pyo3::ffi;
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wengert::op::{Id, by_name, call1};
 use wengert::pointwise::{self, Operand};
 use wengert::{DType, Scalar, Value};
@@ -239,8 +240,18 @@ fn only(a: Obj) -> Result<Scalar, Raised> {
     Ok(t.item()?)
 }
 
+/// PyTorch warns of this once.
+static WARNED: AtomicBool = AtomicBool::new(false);
+
 pub unsafe extern "C" fn to_float(a: Obj) -> Obj {
-    slot(|| Ok(python_number(Scalar::Float(only(a)?.to_f64()))))
+    slot(|| {
+        let number = only(a)?.to_f64();
+        // SAFETY: a slot of the type: `a` is a tensor.
+        if unsafe { known(a) }.requires_grad() && !WARNED.swap(true, Ordering::Relaxed) {
+            warn(c"Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.")?;
+        }
+        Ok(python_number(Scalar::Float(number)))
+    })
 }
 
 pub unsafe extern "C" fn to_int(a: Obj) -> Obj {

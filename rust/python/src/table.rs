@@ -6,6 +6,7 @@
 use crate::errors::{Raised, slot};
 use crate::number::python_number;
 use crate::object::{known, wrap};
+use crate::out;
 use crate::parse::{Call, bind};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -170,28 +171,12 @@ unsafe fn general(
         op::check_out(id, target, &values)?;
     }
     let result = run(id, &values)?;
+    let name = id.name().trim_start_matches('_');
     match out {
         None => results(id, result),
-        Some(o) => into_out(id.name().trim_start_matches('_'), o, result, op::out_anywhere(id)),
+        Some(o) if result.len() > 1 => results(id, out::into_each(name, o, &result)?),
+        Some(o) => out::into_one(name, o, result, op::out_anywhere(id)),
     }
-}
-
-/// `out=`: the result is copied there; to an expanded tensor only if it may go `anywhere`.
-pub fn into_out(name: &str, o: Obj, mut result: Outputs, anywhere: bool) -> Result<Obj, Raised> {
-    let (Some(target), Some(t)) = (crate::object::tensor_ref(o), result.pop()) else {
-        return Err(wengert::err!(Type, "out must be a Tensor").into());
-    };
-    if wengert::mode::grad_enabled() && (target.requires_grad() || t.requires_grad()) {
-        let e = wengert::err!(
-            Runtime,
-            "{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
-        );
-        return Err(e.into());
-    }
-    op::write_out(target, &t, anywhere)?;
-    // SAFETY: a live object.
-    unsafe { ffi::Py_INCREF(o) };
-    Ok(o)
 }
 
 /// The C entries of one kind: each knows its number, and jumps to the body they share.

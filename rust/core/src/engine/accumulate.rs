@@ -50,8 +50,8 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
         return Ok(());
     }
     let new = match t.grad() {
-        None if steals(t, &g) => g,
-        None if grad_enabled() => ops::view::contiguous_clone(&g)?,
+        None if !grad_enabled() && g.unique() && fits(t, &g) => g,
+        None if grad_enabled() && !t.layout().dense() => ops::view::contiguous_clone(&g)?,
         None => {
             // Since it was used, the leaf may have been given data of another shape.
             let mut layout = Layout::contiguous(g.shape());
@@ -60,11 +60,15 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
                 layout = t.layout().clone();
             }
             let own = Tensor::empty_strided(layout.shape, layout.strides, g.dtype())?;
-            pointwise::copy(&g, &own)?;
-            own.bump_version(); // visible in PyTorch, whose copy is an in-place one
-            own
+            if grad_enabled() {
+                pointwise::assign(&own, (&g).into())?
+            } else {
+                pointwise::copy(&g, &own)?;
+                own.bump_version(); // visible in PyTorch, whose copy is an in-place one
+                own
+            }
         }
-        Some(old) if !grad_enabled() && old.dtype() == g.dtype() => {
+        Some(old) if !grad_enabled() => {
             lazy::before_write(old.storage())?;
             let _off = Guard::new(false);
             pointwise::in_place(ops::Id::ADD, &[(&old).into(), (&g).into()])?;
@@ -78,9 +82,12 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
     Ok(())
 }
 
-/// True if `g` can become the gradient of `t` as it is.
-fn steals(t: &Tensor, g: &Tensor) -> bool {
-    let same_layout = g.strides() == t.strides() && g.layout().dense();
-    let fits = same_layout || (g.is_contiguous() && !t.layout().dense());
-    fits && ((grad_enabled() && g.requires_grad()) || g.unique())
+/// True if `g` has the layout that the gradient of `t` shall have: strides of dimensions of size 1
+/// do not count.
+fn fits(t: &Tensor, g: &Tensor) -> bool {
+    if !t.layout().dense() {
+        return g.is_contiguous();
+    }
+    let mut dims = g.shape().iter().zip(g.strides()).zip(t.shape().iter().zip(t.strides()));
+    dims.all(|(a, b)| a == b || (*a.0 == 1 && *b.0 == 1)) && g.layout().dense()
 }

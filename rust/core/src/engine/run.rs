@@ -9,7 +9,7 @@ use crate::hooks::{Hook, Hooks, NodeHook};
 use crate::mode::Guard;
 use crate::sync::guarded;
 use crate::tape::{Edge, Node};
-use crate::{Result, Tensor, anomaly, bail, views, vjp};
+use crate::{Result, Tensor, anomaly, bail, ops, views, vjp};
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
@@ -364,7 +364,10 @@ impl Run<'_> {
     }
 
     /// Hands a leaf its gradient.
-    fn serve(&mut self, t: &Tensor, g: Option<Tensor>) -> Result<()> {
+    fn serve(&mut self, t: &Tensor, mut g: Option<Tensor>) -> Result<()> {
+        if let (Some(Some(dtype)), Some(g)) = (t.meta().and_then(|m| m.grad_dtype), &mut g) {
+            *g = ops::convert::to_dtype(g, dtype)?;
+        }
         let mut grads: Slots = SmallVec::from_elem(g, 1);
         if let Some(hooks) = t.leaf_hooks() {
             tensor_hooks(hooks, &mut grads)?;

@@ -1,8 +1,10 @@
 //! Fresh tensors from numbers, and numbers from tensors.
 
+use crate::mode::grad_enabled;
+use crate::record::{edge_of, no_derivative};
 use crate::shape::{Layout, broadcast, check_output, contiguous_strides};
 use crate::tensor::checked_bytes;
-use crate::{DType, Result, Scalar, Storage, Tensor, bail, lazy, pointwise};
+use crate::{DType, Result, Scalar, Storage, Tensor, bail, lazy, pointwise, views};
 use wengert_kernels::Element;
 use wengert_kernels::pointwise::fill;
 
@@ -209,8 +211,10 @@ impl Tensor {
             bail!(Runtime, "cannot resize variables that require grad");
         }
         self.check_writable()?;
-        self.take_shape(shape)?;
-        self.bump_version();
+        if self.shape() != shape {
+            self.take_shape(shape)?;
+            self.bump_version();
+        }
         Ok(())
     }
 
@@ -232,7 +236,7 @@ impl Tensor {
     /// Takes over the memory and the layout of another tensor, as an in-place change.
     ///
     /// # Errors
-    /// RuntimeError for another dtype.
+    /// RuntimeError for another dtype, and PyTorch's refusals of in-place writes.
     pub fn set_(&self, source: &Tensor) -> Result<()> {
         if self.dtype() != source.dtype() {
             bail!(
@@ -242,10 +246,16 @@ impl Tensor {
                 self.dtype().cpp_name()
             );
         }
+        let recorded = grad_enabled() && (self.requires_grad() || source.requires_grad());
+        views::check_in_place(self, recorded)?;
         self.check_writable()?;
+        let edges = [edge_of(self)?, edge_of(source)?];
         source.ptr()?;
         self.set_memory(source)?;
         self.bump_version();
+        if recorded {
+            self.set_node(Some(no_derivative("set_", edges)), 0);
+        }
         Ok(())
     }
 
