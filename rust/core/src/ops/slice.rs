@@ -297,7 +297,7 @@ pub(crate) const UNSAFE_SPLIT: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| apart((SPLIT.forward)(a)?),
     vjp: CAT_BACK,
-    node: "UnsafeSplitBackward0",
+    node: "UnsafeSplitBackward0(split_size, dim, self_sym_sizes)",
 };
 
 pub(crate) const UNSAFE_SPLIT_SIZES: Structured = Structured {
@@ -307,7 +307,7 @@ pub(crate) const UNSAFE_SPLIT_SIZES: Structured = Structured {
     forms: Forms::BOTH,
     forward: |a| apart((SPLIT_SIZES.forward)(a)?),
     vjp: CAT_BACK,
-    node: "UnsafeSplitWithSizesBackward0",
+    node: "UnsafeSplitWithSizesBackward0(split_sizes, dim, self_sym_sizes)",
 };
 
 pub(crate) const UNSAFE_CHUNK: Structured = Structured {
