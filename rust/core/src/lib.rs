@@ -35,6 +35,7 @@ pub mod saved;
 pub mod scalar;
 pub mod schema;
 pub mod shape;
+pub mod sites;
 mod storage;
 mod sync;
 pub mod tape;

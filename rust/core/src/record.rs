@@ -54,11 +54,14 @@ fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
 /// Where the gradients of a call's inputs go.
 #[inline]
 fn edges_of(args: &[Operand], wanted: u32) -> Result<SmallVec<[Edge; 2]>> {
-    let edge = |(i, a): (usize, &Operand)| match a {
-        Operand::Tensor(t) if wanted & bit(i) != 0 => edge_of(t),
-        _ => Ok(Edge::None),
-    };
-    args.iter().enumerate().map(edge).collect()
+    let mut edges = SmallVec::new();
+    for (i, a) in args.iter().enumerate() {
+        edges.push(match a {
+            Operand::Tensor(t) if wanted & bit(i) != 0 => edge_of(t)?,
+            _ => Edge::None,
+        });
+    }
+    Ok(edges)
 }
 
 /// Those of the inputs that require a gradient whose gradients lead somewhere: not those of a view

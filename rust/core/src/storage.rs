@@ -188,7 +188,7 @@ impl Storage {
         Storage::build(std::ptr::null_mut(), bytes, Owner::Pool(0))
     }
 
-    fn id(&self) -> usize {
+    pub(crate) fn id(&self) -> usize {
         self.0.as_ptr() as usize
     }
 

@@ -9,8 +9,9 @@ use crate::hooks::Hooks;
 use crate::op::Id;
 use crate::saved::Packed;
 use crate::shape::Shape;
+use crate::sites::CallSite;
 use crate::sync::guarded;
-use crate::{DType, Error, Result, Scalar, Tensor, Value, anomaly, err};
+use crate::{DType, Error, Result, Scalar, Tensor, Value, anomaly, err, sites};
 use smallvec::SmallVec;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
@@ -84,27 +85,14 @@ pub struct Info {
     pub hooks: Option<Box<Hooks>>,
     /// Where the call was made, if that is being recorded.
     pub call_site: Option<CallSite>,
+    /// Where the backward pass was called that freed the node.
+    pub freed_at: Option<CallSite>,
     /// The rule of a node that is not in the op table.
     pub rule: Option<Rc<dyn Rule>>,
     /// The front end's object for this node, or null.
     pub host: Cell<usize>,
     /// What the front end keeps with the node.
     pub notes: Option<Notes>,
-}
-
-/// A place in a program, as the front end knows it: a code object and an instruction. Which line
-/// that is, is found out when somebody asks.
-#[derive(Clone)]
-pub struct CallSite {
-    pub code: Notes,
-    pub instruction: u32,
-}
-
-guarded!(call_sites: Option<fn() -> Option<CallSite>> = None);
-
-/// From now on each new node remembers what `f` returns when it is recorded; None ends that.
-pub fn record_call_sites(f: Option<fn() -> Option<CallSite>>) {
-    call_sites(|slot| *slot = f);
 }
 
 /// Something of the front end's own.
@@ -152,6 +140,11 @@ pub fn live_nodes() -> usize {
     arena(|a| a.live)
 }
 
+/// The number of the newest node.
+pub(crate) fn newest() -> u64 {
+    arena(|a| a.seq)
+}
+
 fn take_slot() -> (NonNull<Inner>, u64) {
     arena(|a| {
         a.live += 1;
@@ -184,8 +177,8 @@ impl Node {
             });
         }
         let node = Node(slot);
-        if let Some(site) = call_sites(|f| *f) {
-            node.note_call_site(site());
+        if let Some(site) = sites::here() {
+            node.note_call_site(site);
         }
         if anomaly::enabled() {
             anomaly::made(&node);
@@ -194,8 +187,8 @@ impl Node {
     }
 
     #[cold]
-    fn note_call_site(&self, site: Option<CallSite>) {
-        self.with_info(|i| i.call_site = site);
+    fn note_call_site(&self, site: CallSite) {
+        self.with_info(|i| i.call_site = Some(site));
     }
 
     /// Replaces the saved values, once these are known or when a hook packs one of them.
@@ -273,7 +266,7 @@ impl Node {
     #[inline]
     pub(crate) fn release(&self) {
         if let Some(rule) = self.rule() {
-            self.inner().freed.set(true);
+            self.set_freed();
             rule.release();
         }
         let nothing = |(i, s): (usize, &Saved)| match s {
@@ -284,10 +277,17 @@ impl Node {
         if self.saved().iter().enumerate().all(nothing) {
             return;
         }
-        self.inner().freed.set(true);
+        self.set_freed();
         // SAFETY: no reference from `saved` is held by the caller.
         let old = unsafe { std::mem::take(&mut *self.inner().saved.get()) };
         drop(old);
+    }
+
+    fn set_freed(&self) {
+        self.inner().freed.set(true);
+        if let Some(site) = sites::here() {
+            self.with_info(|i| i.freed_at = Some(site));
+        }
     }
 
     /// What is called when the node runs, if there is anything.
@@ -345,19 +345,21 @@ impl Node {
     /// Fails if saved values were already released.
     pub fn check_not_released(&self) -> Result<()> {
         if self.is_released() {
-            return Err(freed());
+            return Err(self.freed());
         }
         Ok(())
     }
+
+    /// PyTorch's refusal to run a node a second time.
+    #[cold]
+    pub(crate) fn freed(&self) -> Error {
+        let at = self.info().and_then(|i| i.freed_at.clone());
+        let text = sites::explain(FREED.into(), "The backward call that freed them", at);
+        err!(Runtime, "{text}")
+    }
 }
 
-/// PyTorch's refusal to run a node a second time.
-pub(crate) fn freed() -> Error {
-    err!(
-        Runtime,
-        "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
-    )
-}
+const FREED: &str = "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward.";
 
 impl Clone for Node {
     #[inline(always)]

@@ -7,7 +7,7 @@ use crate::mode::{self, Guard, grad_enabled};
 use crate::op::{Id, Structured};
 use crate::record::edge_of;
 use crate::shape::Layout;
-use crate::tape::{self, Edge, Info, Meta, Node, Rule};
+use crate::tape::{Edge, Info, Meta, Node, Rule};
 use crate::value::{Args, Value};
 use crate::{Error, Result, Tensor, bail, hooks, ops, vjp};
 use smallvec::{SmallVec, smallvec};
@@ -255,7 +255,7 @@ impl Rule for CopySlices {
     }
 
     fn apply(&self, node: &Node, grads: &[Option<Tensor>]) -> Result<Vec<Option<Tensor>>> {
-        let Some(inner) = self.inner.borrow().clone() else { return Err(tape::freed()) };
+        let Some(inner) = self.inner.borrow().clone() else { return Err(node.freed()) };
         let Some(Some(g)) = grads.first() else { return Ok(vec![None; node.edges().len()]) };
         let part = ops::strided::part_of(g, &self.base, &self.view)?;
         let wanted = inner.edges().iter().enumerate();

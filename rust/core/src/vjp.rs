@@ -5,7 +5,8 @@ use crate::formula::{Action, Formula, Vjp, X, bit};
 use crate::mode::{Guard, Mode, grad_enabled};
 use crate::op::{Cx, Id, Op, Rule};
 use crate::pointwise::{Operand, block};
-use crate::tape::{self, Info, Node, Saved};
+use crate::sites::{self, CallSite};
+use crate::tape::{Info, Node, Saved};
 use crate::value::Args;
 use crate::{DType, Error, Result, Scalar, Tensor, Value, bail, err, forward, ops};
 use smallvec::SmallVec;
@@ -257,6 +258,12 @@ impl Node {
         Ok(self.checked(slot(self, X::Out(k as u8)))?.value())
     }
 
+    /// Where a saved tensor of this node was written to, which keeps the node from running.
+    pub fn written_at(&self) -> Option<CallSite> {
+        let changed = self.saved().iter().find(|s| !unchanged(s))?;
+        first_write(self, changed)
+    }
+
     /// What is saved in a slot, if it is as it was.
     fn checked(&self, slot: Option<usize>) -> Result<Val> {
         self.check_not_released()?;
@@ -295,20 +302,30 @@ fn check_versions(node: &Node) -> Result<bool> {
 fn modified(node: &Node, saved: &Saved) -> Error {
     let (t, expected, source) = match saved {
         Saved::Input(t, version) => {
-            (t, version, t.grad_node().ok().flatten().map(|n| (n, t.output_nr())))
+            (t, *version, t.grad_node().ok().flatten().map(|n| (n, t.output_nr())))
         }
-        Saved::Output(t, version, k) => (t, version, Some((node.clone(), *k as usize))),
-        _ => return tape::freed(),
+        Saved::Output(t, version, k) => (t, *version, Some((node.clone(), *k as usize))),
+        _ => return node.freed(),
     };
     let describe = |(n, k): (Node, usize)| format!(", which is output {k} of {},", n.short_name());
     let from = source.map(describe).unwrap_or_default();
     let class = t.dtype().tensor_name();
-    err!(
-        Runtime,
+    let text = format!(
         "one of the variables needed for gradient computation has been modified by an inplace operation: [{class} {}]{from} is at version {}; expected version {expected} instead. Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False).",
         crate::shape::show(t.shape()),
         t.version()
-    )
+    );
+    err!(Runtime, "{}", sites::explain(text, "The write", first_write(node, saved)))
+}
+
+/// Where a saved tensor was first written to, if that is known.
+fn first_write(node: &Node, saved: &Saved) -> Option<CallSite> {
+    match saved {
+        Saved::Input(t, version) | Saved::Output(t, version, _) => {
+            t.write_at(version + 1, node.seq())
+        }
+        _ => None,
+    }
 }
 
 /// Runs a formula as tensor operations.

@@ -102,7 +102,7 @@ mod _wengert {
     #[pymodule_export]
     use crate::shapes::_set_size_class;
     #[pymodule_export]
-    use crate::sites::{_call_site, _record_call_sites};
+    use crate::sites::{_call_site, _freed_site, _record_call_sites, _write_site};
     #[pymodule_export]
     use crate::table::_op_table;
     #[pymodule_export]

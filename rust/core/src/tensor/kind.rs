@@ -3,7 +3,7 @@
 
 use super::{COUNTED, INFERENCE, Tensor};
 use crate::sync::guarded;
-use crate::{Result, Storage, bail, batch, mode};
+use crate::{Result, Storage, bail, batch, mode, sites};
 
 // True once some inference tensor was made to require a gradient.
 guarded!(leaves: bool = false);
@@ -138,7 +138,14 @@ impl Tensor {
     /// Counts one in-place write; `version` starts at 0.
     #[inline(always)]
     pub fn bump_version(&self) {
-        self.counter().bump_version();
+        let counter = self.counter();
+        counter.bump_version();
+        sites::written(counter);
+    }
+
+    /// The write that gave the memory this version, after node number `since` was recorded.
+    pub(crate) fn write_at(&self, version: u32, since: u64) -> Option<sites::CallSite> {
+        sites::write_to(self.counter(), version, since)
     }
 
     #[inline(always)]
