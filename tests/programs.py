@@ -112,6 +112,7 @@ LINES = {
         {n} = {a}.movedim(0, -1)
         {n} = {a}.flatten()
         {n} = {a}.tensor_split(2, -1)[{i}]
+        {n} = {a}.unsafe_chunk(2, -1)[{i}]
         {n} = {a}.detach()
         {n} = {a}.data
         """,
@@ -237,7 +238,7 @@ STEPS = [
     for lines in [[line.strip() for line in text.strip().splitlines()]]
     for line in lines
 ]
-MODES = {"": 14, "no_grad": 2, "enable_grad": 1}
+MODES = {"": 14, "no_grad": 2, "enable_grad": 1, "inference_mode": 1}
 HOLES = 4
 
 
@@ -404,13 +405,14 @@ class World:
                 self.tensors.pop(name, None)
         names.clear()
         names.update(self.names)
-        self.note("versions", [t._version for t in self.tensors.values()])
+        tensors = self.tensors.values()
+        self.note("versions", [None if t.is_inference() else t._version for t in tensors])
         if self.often:
             self.look()
 
     def look(self):
         for name, t in self.tensors.items():
-            self.note(name, t, str(t.dtype), t.requires_grad, t._is_view())
+            self.note(name, t, str(t.dtype), t.requires_grad, t._is_view(), t.is_inference())
             try:
                 self.note(name, t.is_leaf, self.node(t), t.output_nr)
                 if t.is_leaf or t.retains_grad:
