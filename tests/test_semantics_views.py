@@ -267,7 +267,7 @@ PIECES = {
     "unbind": lambda t, x: x.unbind()[0], "split": lambda t, x: x.split(2)[0],
     "chunk": lambda t, x: x.chunk(2)[1], "split sizes": lambda t, x: x.split([1, 3])[1],
     "tensor_split": lambda t, x: t.tensor_split(x, 2)[0], "hsplit": lambda t, x: x.hsplit(2)[0],
-    "iteration": lambda t, x: list(x)[0], "view of one": lambda t, x: x.unbind()[1][0],
+    "iteration": lambda t, x: next(iter(x)), "view of one": lambda t, x: x.unbind()[1][0],
     "broadcast": lambda t, x: t.broadcast_tensors(x, x)[0],
     "detached": lambda t, x: x.unbind()[0].detach(),
     "data": lambda t, x: x.data.unbind()[0], "unsafe_chunk": lambda t, x: x.unsafe_chunk(2)[0],
