@@ -201,7 +201,9 @@ def broadcast_shapes(*shapes) -> Size:
 
 
 def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
-    """Views of all tensors with the shape they broadcast to. Raises RuntimeError if there is none.
+    """All tensors in the shape they broadcast to: views, or themselves where that is theirs.
+
+    Raises RuntimeError if there is none.
 
     >>> a, b = torch.broadcast_tensors(torch.ones(2, 1), torch.ones(3))
     >>> a.shape
@@ -219,7 +221,7 @@ def broadcast_tensors(*tensors) -> tuple[Tensor, ...]:
                     f"non-singleton dimension {max(len(shape), t.dim()) - back}"
                 )
         shape = broadcast_shapes(shape, t.shape)
-    return tuple(t.expand(shape) for t in tensors)
+    return tuple(t if t.shape == shape else t.expand(shape) for t in tensors)
 
 
 def broadcast_to(input: Tensor, size) -> Tensor:
