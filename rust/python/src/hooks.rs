@@ -134,9 +134,6 @@ impl NodeHook for OfNode {
         if out.is_none() {
             return Ok(None);
         }
-        if tensor_ref(out.as_ptr()).is_some() {
-            return replacement(&out).map(|t| Some(vec![t]));
-        }
         let Ok(items) = out.cast::<PyTuple>() else {
             let name = out.get_type().name().map_err(from_python)?.to_string();
             return Err(err!(Type, "expected tuple, but hook returned '{name}'"));
