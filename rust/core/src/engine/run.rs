@@ -307,7 +307,11 @@ impl Run<'_> {
         }
         if node.hooks().is_some() {
             out.resize(node.edges().len(), None);
+            let gap = |i: &usize| node.rule().is_none() && node.op().op().formula.is_gap(*i);
+            let gaps: Vec<usize> = (0..out.len()).filter(gap).collect();
+            gaps.iter().rev().for_each(|&i| drop(out.remove(i)));
             node_hooks(|h| &h.after, &node, Some(&grads), &mut out)?;
+            gaps.iter().for_each(|&i| out.insert(i, None));
         }
         drop(grads);
         out.resize(node.edges().len(), None);
