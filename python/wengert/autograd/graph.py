@@ -195,6 +195,8 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
 
 
 def _all(tensors, fn):
+    if not all(t.requires_grad for t in tensors):
+        raise AssertionError("Expected gradient function to be set")
     edges = [get_gradient_edge(t) for t in tensors]
     # Per running pass: how many gradients are still to come, and those that came.
     passes = {}

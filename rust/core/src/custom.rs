@@ -109,11 +109,10 @@ fn saved(node: &Node, t: &Tensor) -> Result<Saved> {
 /// Those of a hook that packs, and PyTorch's for an inference tensor.
 pub fn save<'a>(node: &Node, tensors: impl Iterator<Item = Option<&'a Tensor>>) -> Result<()> {
     let one = |t: Option<&Tensor>| t.map_or(Ok(Saved::Absent), |t| saved(node, t));
-    let mut list: SmallVec<[Saved; 2]> = tensors.map(one).collect::<Result<_>>()?;
+    node.keep(tensors.map(one).collect::<Result<_>>()?);
     if crate::saved::hooked() {
-        crate::saved::pack(&mut list)?;
+        crate::saved::pack(node, &[])?;
     }
-    node.keep(list);
     Ok(())
 }
 

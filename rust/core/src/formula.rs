@@ -61,6 +61,9 @@ pub struct Formula {
     /// What is saved whichever gradients are wanted, as PyTorch does: outputs, and inputs that
     /// several gradients read.
     pub always: u16,
+    /// How many inputs the node has edges for: those up to the last that can have a gradient. All,
+    /// if there is none, or the rule is no formula.
+    pub tracked: usize,
     /// For each input's gradient, the instructions it needs.
     pub needs: SmallVec<[u64; 3]>,
     /// True if every instruction is pointwise, so the whole can run in one pass.
@@ -200,7 +203,7 @@ impl Formula {
         let [a, b, c] = [X::In(0), X::In(1), X::In(2)];
         let grads: SmallVec<[X; 3]> = match vjp {
             Vjp::None | Vjp::Composed | Vjp::Each(_) | Vjp::Outputs(_) => {
-                return Formula::default();
+                return Formula { tracked: usize::MAX, ..Formula::default() };
             }
             Vjp::One(f) => smallvec![f(a, y, g)],
             Vjp::Two(f) => {
@@ -223,7 +226,8 @@ impl Formula {
             always |= (once & r) | (r & 0xff00);
             once |= r;
         }
-        Formula { steps, grads, reads, always, needs, pointwise }
+        let tracked = grads.iter().rposition(|&g| g != X::None).map_or(usize::MAX, |last| last + 1);
+        Formula { steps, grads, reads, always, tracked, needs, pointwise }
     }
 
     /// The gradient of input `i`.
@@ -231,10 +235,22 @@ impl Formula {
         self.grads.get(i).copied().unwrap_or(X::None)
     }
 
-    /// How many inputs the node has edges for: those up to the last that can have a gradient. None
-    /// if the rule is not a formula.
-    pub fn tracked(&self) -> Option<usize> {
-        self.grads.iter().rposition(|&g| g != X::None).map(|last| last + 1)
+    /// True for an input that has an edge but never a gradient, such as a mask before other inputs:
+    /// PyTorch's nodes have no edge for it.
+    pub fn is_gap(&self, i: usize) -> bool {
+        self.grads.get(i) == Some(&X::None) && self.tracked != usize::MAX
+    }
+
+    /// The inputs that are saved, in the order in which PyTorch packs them: as the gradients, one
+    /// after the other, read them.
+    pub(crate) fn packing_order(&self) -> Vec<usize> {
+        let mut order = Vec::new();
+        for &r in &self.reads {
+            let new = (0..8).filter(|i| r >> i & 1 != 0 && !order.contains(i));
+            let new: Vec<usize> = new.collect();
+            order.extend(new);
+        }
+        order
     }
 
     /// What has to be saved so that the gradients of the inputs in `wanted` (a bit set) can be

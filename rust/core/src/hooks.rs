@@ -57,6 +57,10 @@ pub trait NodeHook {
     /// # Errors
     /// Whatever the function fails with; backward ends with it.
     fn call(&self, inputs: Option<Grads>, outputs: Grads) -> Result<Option<Vec<Option<Tensor>>>>;
+    /// As [`Hook::name`].
+    fn name(&self) -> String {
+        "<unknown>".into()
+    }
     /// As [`Hook::removed`].
     fn removed(&self) -> bool {
         false

@@ -35,7 +35,7 @@ pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
         && !all_inference(args.iter().map(Operand::tensor))
     {
         let wanted = wanted(args.iter().map(Operand::tensor));
-        let node = pointwise_node(id, args, wanted, out, None, edges_of(args, wanted)?)?;
+        let node = pointwise_node(id, args, wanted, out, None, edges_of(id, args, wanted)?)?;
         out.set_node(Some(node), 0);
     }
     if forward::active() { forward::pointwise(id, args, out) } else { Ok(()) }
@@ -53,9 +53,9 @@ fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
 
 /// Where the gradients of a call's inputs go.
 #[inline]
-fn edges_of(args: &[Operand], wanted: u32) -> Result<SmallVec<[Edge; 2]>> {
+fn edges_of(id: Id, args: &[Operand], wanted: u32) -> Result<SmallVec<[Edge; 2]>> {
     let mut edges = SmallVec::new();
-    for (i, a) in args.iter().enumerate() {
+    for (i, a) in args.iter().enumerate().take(id.op().formula.tracked) {
         edges.push(match a {
             Operand::Tensor(t) if wanted & bit(i) != 0 => edge_of(t)?,
             _ => Edge::None,
@@ -109,15 +109,15 @@ fn pointwise_node(
     if saves & 256 != 0 {
         saved.push(Saved::Output(out.detach(), out.version_to_save()?, 0));
     }
-    if saved::hooked() {
-        saved::pack(&mut saved)?;
-    }
     let node = Node::new(id, edges, saved);
     if !plain {
         node.with_info(|i| {
             i.inputs = args.iter().map(|a| meta_of(a.tensor())).collect();
             i.outputs.push(Meta::from(out));
         });
+    }
+    if saved::hooked() {
+        saved::pack(&node, &formula.packing_order())?;
     }
     Ok(node)
 }
@@ -205,7 +205,7 @@ fn structured_node(
     outputs: &[Tensor],
 ) -> Result<Node> {
     let formula = &id.op().formula;
-    let tracked = slots.iter().take(formula.tracked().unwrap_or(slots.len()));
+    let tracked = slots.iter().take(formula.tracked);
     let edges: SmallVec<_> =
         tracked.map(|t| t.map_or(Ok(Edge::None), edge_of)).collect::<Result<_>>()?;
     let listed = matches!(vjp, Vjp::Each(_) | Vjp::Outputs(_));
@@ -227,9 +227,6 @@ fn structured_node(
     if saves == 0 {
         saved.clear();
     }
-    if saved::hooked() {
-        saved::pack(&mut saved)?;
-    }
     let node = Node::new(id, edges, saved);
     node.with_info(|i| {
         *i = Info {
@@ -241,6 +238,9 @@ fn structured_node(
             ..Info::default()
         }
     });
+    if saved::hooked() {
+        saved::pack(&node, &formula.packing_order())?;
+    }
     Ok(node)
 }
 
@@ -354,7 +354,7 @@ impl<'a> InPlace<'a> {
             0
         };
         let dual = forward::active() && forward::any(args.iter().filter_map(Operand::tensor))?;
-        let edges = if wanted != 0 { edges_of(args, wanted)? } else { SmallVec::new() };
+        let edges = if wanted != 0 { edges_of(id, args, wanted)? } else { SmallVec::new() };
         let mut me = InPlace { id, args, wanted, edges, before: None, dual };
         if let Some(Operand::Tensor(x)) = args.first() {
             if wanted != 0 || dual {

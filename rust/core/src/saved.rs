@@ -128,26 +128,39 @@ impl Rule for Pass {
     }
 }
 
-/// Packs the tensors among `saved` by this thread's innermost packer.
-pub(crate) fn pack(saved: &mut SmallVec<[Saved; 2]>) -> Result<()> {
+/// Packs the tensors that a node saved by this thread's innermost packer: first those at `first`.
+pub(crate) fn pack(node: &Node, first: &[usize]) -> Result<()> {
     let Some(packer) = STACK.with_borrow(|s| s.last().cloned()) else { return Ok(()) };
-    for s in saved {
-        pack_one(s, &*packer)?;
+    let rest = (0..node.saved().len()).filter(|i| !first.contains(i));
+    for i in first.iter().copied().chain(rest) {
+        if let Some(mut s) = node.with_saved(i, |s| std::mem::replace(s, Saved::Absent)) {
+            pack_one(&mut s, &*packer, Some(node))?;
+            node.with_saved(i, |old| *old = s);
+        }
     }
     Ok(())
 }
 
-fn pack_one(s: &mut Saved, packer: &dyn Pack) -> Result<()> {
+fn pack_one(s: &mut Saved, packer: &dyn Pack, node: Option<&Node>) -> Result<()> {
     let (t, history) = match s {
         Saved::Input(t, _) if !t.is_wrapped() => (t.clone(), History::Input(edge_of(t)?)),
-        Saved::Output(t, _, k) => (t.clone(), History::Output(*k)),
+        Saved::Output(t, _, k) => {
+            // The packer of a new node sees the output with its history, a cycle if it were kept.
+            let whole = t.detach();
+            whole.set_node(node.cloned(), *k as usize);
+            (whole, History::Output(*k))
+        }
         _ => return Ok(()),
     };
     let version = t.version();
     let what = {
         let _off = Guard::new(false);
-        packer.pack(&t)?
+        packer.pack(&t)
     };
+    if let History::Output(_) = history {
+        t.set_node(None, 0);
+    }
+    let what = what?;
     if t.version() != version {
         bail!(
             Runtime,
@@ -198,7 +211,7 @@ impl Node {
                 "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time."
             ))
         } else {
-            pack_one(&mut s, packer)
+            pack_one(&mut s, packer, None)
         };
         self.with_saved(slot, |old| *old = s);
         result

@@ -5,19 +5,19 @@ use crate::errors::from_python;
 use crate::object::{self, tensor_ref};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::{Rc, Weak};
 use wengert::error::Kind;
 use wengert::hooks::{Grads, Hook, NodeHook};
 use wengert::{Error, Result, Tensor, err};
 
-/// A callable until it is taken away.
-struct Callable(RefCell<Option<Held>>);
+/// A callable, and whether it was taken away. A pass that is running still calls it.
+struct Callable(RefCell<Option<Held>>, Cell<bool>);
 
 impl Callable {
     fn new(f: Py<PyAny>) -> Rc<Callable> {
-        Rc::new(Callable(RefCell::new(Some(f.into()))))
+        Rc::new(Callable(RefCell::new(Some(f.into())), Cell::new(false)))
     }
 
     fn get<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
@@ -30,7 +30,14 @@ impl Callable {
     }
 
     fn removed(&self) -> bool {
-        self.0.borrow().is_none()
+        self.1.get()
+    }
+
+    fn remove(&self) {
+        self.1.set(true);
+        if wengert::engine::current_pass().is_none() {
+            drop(self.0.take());
+        }
     }
 
     fn held(&self) -> *mut c_void {
@@ -127,12 +134,14 @@ impl NodeHook for OfNode {
         if out.is_none() {
             return Ok(None);
         }
-        if tensor_ref(out.as_ptr()).is_some() {
-            return replacement(&out).map(|t| Some(vec![t]));
-        }
-        let items = out.try_iter().map_err(from_python)?;
-        let values = items.map(|i| replacement(&i.map_err(from_python)?));
-        values.collect::<Result<Vec<_>>>().map(Some)
+        let Ok(items) = out.cast::<PyTuple>() else {
+            let name = out.get_type().name().map_err(from_python)?.to_string();
+            return Err(err!(Type, "expected tuple, but hook returned '{name}'"));
+        };
+        items.iter().map(|i| replacement(&i)).collect::<Result<Vec<_>>>().map(Some)
+    }
+    fn name(&self) -> String {
+        self.0.name()
     }
     fn removed(&self) -> bool {
         self.0.removed()
@@ -149,8 +158,9 @@ pub struct _Hook(Guarded<Weak<Callable>>);
 #[pymethods]
 impl _Hook {
     fn remove(&self) {
-        let gone = self.0.0.upgrade().and_then(|f| f.0.take());
-        drop(gone);
+        if let Some(f) = self.0.0.upgrade() {
+            f.remove();
+        }
     }
 }
 

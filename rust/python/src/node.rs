@@ -91,6 +91,9 @@ impl Node {
         let mut out = Vec::new();
         if let Target::Op(n) = &self.target.0 {
             for (i, e) in n.edges().iter().enumerate() {
+                if matches!(e, Edge::None) && n.op().op().formula.is_gap(i) && n.rule().is_none() {
+                    continue;
+                }
                 n.tell_input(i);
                 out.push(match e {
                     Edge::None => (py.None(), 0),

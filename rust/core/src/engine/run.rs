@@ -287,7 +287,7 @@ impl Run<'_> {
             return Ok(());
         }
         if node.hooks().is_some() {
-            node_hooks(&node.name(), |h| &h.before, &node, None, &mut grads)?;
+            node_hooks(|h| &h.before, &node, None, &mut grads)?;
         }
         let mut wanted = 0;
         for (i, e) in node.edges().iter().enumerate() {
@@ -307,7 +307,11 @@ impl Run<'_> {
         }
         if node.hooks().is_some() {
             out.resize(node.edges().len(), None);
-            node_hooks(&node.name(), |h| &h.after, &node, Some(&grads), &mut out)?;
+            let gap = |i: &usize| node.rule().is_none() && node.op().op().formula.is_gap(*i);
+            let gaps: Vec<usize> = (0..out.len()).filter(gap).collect();
+            gaps.iter().rev().for_each(|&i| drop(out.remove(i)));
+            node_hooks(|h| &h.after, &node, Some(&grads), &mut out)?;
+            gaps.iter().for_each(|&i| out.insert(i, None));
         }
         drop(grads);
         out.resize(node.edges().len(), None);
@@ -386,8 +390,7 @@ impl Run<'_> {
         let list = |pick: fn(&Hooks) -> &Vec<Rc<dyn NodeHook>>| {
             t.leaf_hooks().map(|h| pick(h).clone()).unwrap_or_default()
         };
-        let name = "torch::autograd::AccumulateGrad";
-        run_list(name, &list(|h| &h.before), None, &mut grads)?;
+        run_list(&list(|h| &h.before), None, &mut grads)?;
         let after = list(|h| &h.after);
         if let Some(g) = grads[0].take() {
             if !after.is_empty() {
@@ -399,7 +402,7 @@ impl Run<'_> {
         for hook in called.iter().filter(|h| !h.removed()) {
             hook.call(t)?;
         }
-        run_list(name, &after, Some(&grads), &mut Slots::new())
+        run_list(&after, Some(&grads), &mut Slots::new())
     }
 
     /// Hands the other leaves their gradients, evaluating all that is deferred in shared passes.
@@ -422,7 +425,8 @@ impl Run<'_> {
 fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
     // Copies of the lists: a hook may change them.
     let (called, retained) = (hooks.tensor.clone(), hooks.retained.clone());
-    for (output, hook) in called.iter().filter(|h| !h.1.removed()) {
+    let called: Vec<_> = called.into_iter().filter(|h| !h.1.removed()).collect();
+    for (output, hook) in &called {
         match grads.get_mut(*output as usize) {
             Some(Some(g)) => call_hook(g, &**hook)?,
             _ => hook.undefined()?,
@@ -460,24 +464,23 @@ fn call_hook(g: &mut Tensor, hook: &dyn Hook) -> Result<()> {
 }
 
 fn node_hooks(
-    name: &str,
     pick: fn(&Hooks) -> &Vec<Rc<dyn NodeHook>>,
     node: &Node,
     outputs: Option<&Slots>,
     grads: &mut SmallVec<impl smallvec::Array<Item = Option<Tensor>>>,
 ) -> Result<()> {
     let list = node.hooks().map(|h| pick(h).clone()).unwrap_or_default();
-    run_list(name, &list, outputs, grads)
+    run_list(&list, outputs, grads)
 }
 
 /// Calls node hooks; each may replace `grads`. `outputs` is given to those that run afterwards.
 fn run_list(
-    name: &str,
     list: &[Rc<dyn NodeHook>],
     outputs: Option<&Slots>,
     grads: &mut SmallVec<impl smallvec::Array<Item = Option<Tensor>>>,
 ) -> Result<()> {
-    for hook in list.iter().filter(|h| !h.removed()) {
+    let list: Vec<_> = list.iter().filter(|h| !h.removed()).collect();
+    for hook in list {
         let new = match outputs {
             None => hook.call(None, grads)?,
             Some(outputs) => hook.call(Some(grads), outputs)?,
@@ -486,7 +489,8 @@ fn run_list(
         if new.len() != grads.len() {
             bail!(
                 Runtime,
-                "hook '{name}' has returned an incorrect number of values (got {}, but expected {})",
+                "hook '{}' has returned an incorrect number of values (got {}, but expected {})",
+                hook.name(),
                 new.len(),
                 grads.len()
             );

@@ -81,6 +81,7 @@ pub(crate) const RSUB_TENSOR: Pointwise = Pointwise {
 pub(crate) const RSUB_NUMBER: Pointwise = Pointwise {
     schema: "rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor",
     doc: "`other - alpha * self`.\n\n>>> torch.rsub(torch.tensor([1., 2.]), 1)\ntensor([ 0., -1.])",
+    vjp: Vjp::Three(|_a, _b, c, _y, g| (-(g * c), X::None, X::None)),
     node: "RsubBackward1",
     ..RSUB_TENSOR
 };
