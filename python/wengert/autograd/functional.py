@@ -258,16 +258,35 @@ def _all_rows(outputs, inputs, create_graph):
     ]
 
 
+#: So many elements of a batch of rows are worth less than a pass for each row.
+WORTH = 1 << 16
+
+
 def _rows(i, out, inputs, create_graph, strict):
-    """The blocks of the Jacobian for output `i`, a backward pass for each of its elements."""
-    rows = []
-    for element in out.reshape(-1).unbind() if out.numel() else ():
-        row = _grads([element], inputs, retain_graph=True, create_graph=create_graph)
-        absent = f"Output {i} of the user-provided function is independent of input {{i}}."
-        rows.append(_whole(row, inputs, strict, create_graph, absent + NOT_STRICT, "jacobian"))
-    for column, t in zip(zip(*rows) if rows else [()] * len(inputs), inputs):
+    """The blocks of the Jacobian for output `i`: a backward pass for each of its elements, or one
+    for many of them where nobody can tell."""
+    absent = f"Output {i} of the user-provided function is independent of input {{i}}." + NOT_STRICT
+    options = {"retain_graph": True, "create_graph": create_graph}
+    flat, count = out.reshape(-1), out.numel()
+    step = WORTH // max(t.numel() for t in (out, *inputs)) if count > 1 else 1
+    parts = [[] for _ in inputs]
+    if step > 1 and _wengert._is_plain(out):
+        directions = _wengert.eye(count, dtype=out.dtype)
+        for start in range(0, count, step):
+            part = directions[start : start + step]
+            found = _grads([flat], inputs, [part], is_grads_batched=True, **options)
+            found = _whole(found, inputs, strict, create_graph, absent, "jacobian")
+            for block, g, t in zip(parts, found, inputs):
+                block.append(g if g.dim() > t.dim() else g.expand(len(part), *t.shape))
+    else:
+        for k in range(count):
+            row = _grads([flat[k]], inputs, **options)
+            row = _whole(row, inputs, strict, create_graph, absent, "jacobian")
+            for block, g in zip(parts, row):
+                block.append(g.unsqueeze(0))
+    for block, t in zip(parts, inputs):
         shape = out.shape + t.shape
-        yield _wengert.stack(column).view(shape) if column else t.new_zeros(shape)
+        yield _wengert.cat(block).view(shape) if block else t.new_zeros(shape)
 
 
 def _forward_jacobian(func, inputs, create_graph, strict, vectorize):

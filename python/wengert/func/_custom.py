@@ -34,8 +34,7 @@ class VmapInfo(NamedTuple):
 
 def enter():
     """The function of a derivative begins to run."""
-    _derivatives.append(_wengert._vmap_depth())
-    _wengert._transforms(1)
+    _derivatives.append(_wengert._transforms(1))
 
 
 def leave():

@@ -6,7 +6,6 @@ a result is connected to what the caller knows, and to nothing else: see `_relea
 """
 
 import functools
-from contextlib import contextmanager
 
 from .. import _wengert
 from .._pytree import flatten, map_leaves, unflatten
@@ -32,20 +31,25 @@ _running = []
 
 def _outer():
     """Leaves that results of the innermost transform may depend on."""
-    return [t for leaves in _running for t in leaves if t.is_leaf]
+    return [t for leaves in _running for t in leaves if t.is_leaf] if _running else []
 
 
-@contextmanager
-def _inside(leaves):
+class _inside:
     """The function of a transform runs."""
-    _running.append(leaves)
-    modes = _wengert._enter_transform(True)
-    _custom.enter()
-    try:
-        yield
-    finally:
+
+    __slots__ = ("leaves", "modes")
+
+    def __init__(self, leaves):
+        self.leaves = leaves
+
+    def __enter__(self):
+        _running.append(self.leaves)
+        _custom.enter()
+        self.modes = _wengert._enter_transform(True)
+
+    def __exit__(self, *exc):
+        _wengert._exit_transform(*self.modes)
         _custom.leave()
-        _wengert._exit_transform(*modes)
         _running.pop()
 
 

@@ -47,6 +47,9 @@ def _spread(dims, spec):
         return [dims] if dims is None or isinstance(dims, int) else None
     if dims is None or isinstance(dims, int):
         return [dims] * len(spec)
+    if type(dims) is tuple and spec.kind is tuple and len(dims) == len(spec) == len(spec.parts):
+        if all(d is None or isinstance(d, int) for d in dims):
+            return list(dims)
     if type(dims) is not spec.kind and not (type(dims) is tuple and spec.kind is tuple):
         return None
     if spec.keys is not None:
@@ -72,7 +75,10 @@ def _in_dims(in_dims, args, leaves, spec, name):
             f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are "
             "trying to vmap over a function with no inputs. The latter is unsupported."
         )
-    dims = _spread(in_dims, spec)
+    if len(leaves) == len(args) and isinstance(in_dims, int):
+        dims = [in_dims] * len(args)
+    else:
+        dims = _spread(in_dims, spec)
     if dims is None:
         raise ValueError(
             f"vmap({name}, in_dims={in_dims}, ...)(<inputs>): in_dims is not compatible with the "

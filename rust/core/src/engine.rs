@@ -122,6 +122,29 @@ pub fn leads_out(root: &Tensor, outer: &[Tensor]) -> Result<bool> {
     Ok(false)
 }
 
+/// True if no code of the front end runs when gradients go through the history of `root`: hooks, or
+/// rules of its own.
+///
+/// # Errors
+/// As [`Tensor::gradient_edge`], for views whose history cannot be told.
+pub fn is_plain(root: &Tensor) -> Result<bool> {
+    let (mut stack, mut seen) = (vec![record::edge_of(root)?], HashSet::new());
+    while let Some(edge) = stack.pop() {
+        match edge {
+            Edge::None => (),
+            Edge::Leaf(t) if t.leaf_hooks().is_some() => return Ok(false),
+            Edge::Leaf(_) => (),
+            Edge::Node(n, _) if n.hooks().is_some() || n.rule().is_some() => return Ok(false),
+            Edge::Node(n, _) => {
+                if seen.insert(n.id()) {
+                    stack.extend(n.edges().iter().cloned());
+                }
+            }
+        }
+    }
+    Ok(true)
+}
+
 fn start(roots: &[Tensor], grads: &[Option<Tensor>]) -> Result<(Vec<Edge>, Vec<Tensor>)> {
     let (mut edges, mut starts) = (Vec::new(), Vec::new());
     for (i, root) in roots.iter().enumerate() {

@@ -166,6 +166,12 @@ pub fn _leads_out(root: Arg, outer: Vec<Arg>) -> PyResult<bool> {
     py_result(engine::leads_out(&root.0, &outer))
 }
 
+/// True if no Python code runs when gradients go through the history of `root`.
+#[pyfunction]
+pub fn _is_plain(root: Arg) -> PyResult<bool> {
+    py_result(engine::is_plain(&root.0))
+}
+
 /// Calls a function when the running pass ends.
 #[pyfunction]
 pub fn _queue_callback(f: Py<PyAny>) -> PyResult<()> {

@@ -216,10 +216,11 @@ fn holds(py: Python<'_>, list: &RefCell<Option<Held>>, o: &Bound<'_, PyAny>) -> 
 /// Transforms (`torch.func`) other than `vmap` whose functions are running.
 static RUNNING: AtomicIsize = AtomicIsize::new(0);
 
-/// Counts the transforms whose functions are running.
+/// Counts the transforms whose functions are running; returns how many levels of `vmap` are open.
 #[pyfunction]
-pub fn _transforms(change: isize) {
+pub fn _transforms(change: isize) -> usize {
     RUNNING.fetch_add(change, Ordering::Relaxed);
+    batch::depth()
 }
 
 const NO_SETUP: &str = "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html";

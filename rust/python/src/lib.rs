@@ -33,6 +33,7 @@ mod sites;
 mod table;
 mod text;
 mod threads;
+mod tree;
 
 use errors::Raised;
 use pyo3::ffi;
@@ -73,7 +74,7 @@ mod _wengert {
     #[pymodule_export]
     use crate::autograd::{
         _Preserve, _backward, _backward_one, _current_pass, _enter_transform, _exit_transform,
-        _fusion_enabled, _grad, _increment_version, _inputs_given, _leads_out, _live,
+        _fusion_enabled, _grad, _increment_version, _inputs_given, _is_plain, _leads_out, _live,
         _queue_callback, _set_fusion, _set_grad_enabled, _set_modes, _will_run, is_grad_enabled,
         is_inference_mode_enabled,
     };
@@ -107,6 +108,8 @@ mod _wengert {
     use crate::table::_op_table;
     #[pymodule_export]
     use crate::threads::{get_num_threads, set_num_threads};
+    #[pymodule_export]
+    use crate::tree::{_flatten, _unflatten, Spec};
 
     #[pymodule_init]
     fn init(m: &Bound<'_, PyModule>) -> PyResult<()> {
