@@ -20,13 +20,15 @@ use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicIsize, Ordering};
 use wengert::custom::{self, Output};
 use wengert::mode::{self, Guard};
 use wengert::tape::{self, Meta, Rule};
 use wengert::{Result, Tensor, bail, batch, forward};
 
 mod jvp;
+mod transforms;
+
+pub use transforms::{_transforms, transforms_run};
 
 /// One call of a custom function.
 pub struct Call {
@@ -213,18 +215,6 @@ fn holds(py: Python<'_>, list: &RefCell<Option<Held>>, o: &Bound<'_, PyAny>) -> 
     list.iter().any(|x| x.is(o))
 }
 
-/// Transforms (`torch.func`) other than `vmap` whose functions are running.
-static RUNNING: AtomicIsize = AtomicIsize::new(0);
-
-/// Counts the transforms whose functions are running; returns how many levels of `vmap` are open.
-#[pyfunction]
-pub fn _transforms(change: isize) -> usize {
-    RUNNING.fetch_add(change, Ordering::Relaxed);
-    batch::depth()
-}
-
-const NO_SETUP: &str = "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html";
-
 /// The base of `Function`: what makes a call.
 #[pyclass(subclass, module = "torch._C")]
 pub struct _FunctionBase;
@@ -258,21 +248,10 @@ impl _FunctionBase {
             args = bound.cast::<PyTuple>()?;
             kwargs = None;
         }
-        if batch::active() || RUNNING.load(Ordering::Relaxed) != 0 {
-            // A function that stands for another inside its wrappers.
-            let inside = class.hasattr(intern!(py, "_inside"))?;
-            if !split && !inside {
-                return Err(PyRuntimeError::new_err(NO_SETUP));
-            }
-            let batched =
-                |a: Borrowed<'_, '_, PyAny>| tensor_ref(a.as_ptr()).is_some_and(batch::is_batched);
-            if batch::active() && !inside {
-                let module = py.import(intern!(py, "wengert.func._custom"))?;
-                if args.iter_borrowed().any(batched) {
-                    return module.getattr(intern!(py, "apply"))?.call1((class, args));
-                }
-                module.getattr(intern!(py, "check"))?.call1((class,))?;
-            }
+        if (batch::active() || transforms_run())
+            && let Some(out) = transforms::apply(class, args, split)?
+        {
+            return Ok(out);
         }
         run(class, &forward, split.then_some(&setup), args, kwargs)
     }
