@@ -112,7 +112,7 @@ LINES = {
         {n} = {a}.movedim(0, -1)
         {n} = {a}.flatten()
         {n} = {a}.tensor_split(2, -1)[{i}]
-        {n} = {a}.unsafe_chunk(2, -1)[{i}]
+        {n} = None if torch.is_inference_mode_enabled() else {a}.unsafe_chunk(2, -1)[{i}]
         {n} = {a}.detach()
         {n} = {a}.data
         """,
@@ -383,6 +383,13 @@ class World:
                 for hole, name in chosen.items()
                 if overlap(first, self.tensors[name])
             )
+        first = self.tensors[chosen["a"]]
+        inference = mode == "inference_mode"
+        if line in LINES["in place"][1] and inference != first.is_inference():
+            # PyTorch writes to an inference tensor before it refuses to; in the mode, it lets
+            # `detach_` and `data` of a normal tensor pass without a trace.
+            if not inference or "detach" in line or "data" in line:
+                return
         source = line.format(n=f"t{len(self.script)}", i=picks[-1] % 2, **chosen)
         if mode:
             source = f"with torch.{mode}():\n    {source}"
@@ -405,8 +412,9 @@ class World:
                 self.tensors.pop(name, None)
         names.clear()
         names.update(self.names)
-        tensors = self.tensors.values()
-        self.note("versions", [None if t.is_inference() else t._version for t in tensors])
+        # PyTorch counts some of the writes by which it makes results of inference tensors.
+        if not any("inference_mode" in line for line in self.script):
+            self.note("versions", [t._version for t in self.tensors.values()])
         if self.often:
             self.look()
 

@@ -64,7 +64,7 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
     elif copy and shares:
         t = t.clone()
     if requires_grad and not t.requires_grad:
-        return t.detach().requires_grad_()
+        return _wengert._requiring(t.detach())
     return t if requires_grad or not t.requires_grad or isinstance(obj, Tensor) else t.detach()
 
 
@@ -135,7 +135,7 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False) -> Ten
         )
     raw, _ = _wengert._from_buffer(view[offset : offset + count * size])
     t = _wengert._over_storage(raw, dtype, 0, (count,), (1,))
-    return t.requires_grad_() if requires_grad else t
+    return _wengert._requiring(t) if requires_grad else t
 
 
 def from_dlpack(ext_tensor) -> Tensor:
@@ -229,4 +229,4 @@ def range(start, end=None, step=1, *, dtype=None, requires_grad=False, **options
     count = int((end - start) / step) + 1
     t = _wengert.arange(count, dtype=_wengert.float64) * step + start
     t = t.to(kind)
-    return t.requires_grad_() if requires_grad else t
+    return _wengert._requiring(t) if requires_grad else t

@@ -446,7 +446,7 @@ def _new(name, example):
     def new(self, *args, **kwargs):
         if kwargs.get("dtype") is None:
             kwargs["dtype"] = self.dtype
-        return make(*args, **kwargs)
+        return _wengert._vmap_fresh(make(*args, **kwargs), self)
 
     new.__name__ = "new_" + name
     new.__doc__ = f"`torch.{name}` with the dtype of this tensor.\n\n{example}"

@@ -257,7 +257,7 @@ class Variable(metaclass=_VariableMeta):
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients"
             )
-        return data.detach().requires_grad_(requires_grad)
+        return _wengert._requiring(data.detach()) if requires_grad else data.detach()
 
 
 def __getattr__(name):

@@ -63,10 +63,15 @@ def make_dual(tensor, tangent, *, level=None):
             "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
             "enter_dual_level() first."
         )
-    for what, t in (("primal", tensor), ("tangent", tangent)):
+    check_floating(tensor, tangent)
+    return _wengert._make_dual(tensor, tangent, level)
+
+
+def check_floating(primal, tangent):
+    """Fails for tensors that cannot be dual."""
+    for what, t in (("primal", primal), ("tangent", tangent)):
         if not (t.is_floating_point() or t.is_complex()):
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
-    return _wengert._make_dual(tensor, tangent, level)
 
 
 class UnpackedDualTensor(NamedTuple):

@@ -3,7 +3,7 @@
 import functools
 import warnings
 
-from .._wengert import Tensor, _FunctionBase
+from .._wengert import Tensor, _FunctionBase, _requiring
 from .._wengert import _FunctionCtx as FunctionCtx
 from .grad_mode import is_grad_enabled, no_grad
 
@@ -152,7 +152,7 @@ def once_differentiable(fn):
         single = not isinstance(outputs, tuple)
         outputs = (outputs,) if single else outputs
         places = [i for i, t in enumerate(outputs) if t is not None]
-        tensors = [outputs[i].detach().requires_grad_() for i in places]
+        tensors = [_requiring(outputs[i].detach()) for i in places]
         refusal = Error.apply(  # type: ignore
             "trying to differentiate twice a function that was marked with @once_differentiable",
             *tensors,

@@ -10,6 +10,7 @@ import functools
 from .. import _wengert
 from .._pytree import flatten, map_leaves, unflatten
 from .._wengert import Tensor, is_grad_enabled
+from ..autograd.forward_ad import check_floating
 from ..autograd.functional import basis, for_each
 from . import _custom
 
@@ -44,12 +45,12 @@ class _inside:
 
     def __enter__(self):
         _running.append(self.leaves)
-        self.modes = _wengert._enter_transform(True)
         _custom.enter()
+        self.modes = _wengert._enter_transform(True)
 
     def __exit__(self, *exc):
-        _custom.leave()
         _wengert._exit_transform(*self.modes)
+        _custom.leave()
         _running.pop()
 
 
@@ -179,9 +180,16 @@ def grad(func, argnums=0, has_aux=False):
 
 
 def _tensors_only(leaves, what):
+    if not leaves or (len(leaves) == 1 and leaves[0] is None):
+        raise RuntimeError(
+            f"{what}: Expected f to be a function that has non-empty output (got output = {leaves})"
+        )
     for leaf in leaves:
         if not isinstance(leaf, Tensor):
-            raise RuntimeError(f"{what} to return only tensors, got unsupported type {type(leaf)}")
+            raise RuntimeError(
+                f"{what}: expected f(*primals) to return only tensors, got unsupported type "
+                f"{type(leaf)}"
+            )
 
 
 def _with_aux(result, has_aux, what):
@@ -204,7 +212,13 @@ class _Pullback:
             result = func(*prepared)
         result, aux = _with_aux(result, has_aux, "vjp(f, *primals)")
         self.outputs, self.spec = flatten(result)
-        _tensors_only(self.outputs, "vjp(f, *primals): expected f(*primals)")
+        _tensors_only(self.outputs, "vjp(f, *primals)")
+        for t in self.outputs:
+            if not (t.is_floating_point() or t.is_complex()):
+                raise RuntimeError(
+                    "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got "
+                    f"Tensor with dtype {t.dtype}"
+                )
         self.tracked = any(_leads_out(t) for t in self.outputs)
         released = _released((self.outputs, aux))
         self.result, self.aux = unflatten(released[0], self.spec), released[1]
@@ -262,6 +276,7 @@ class _Level:
         _wengert._exit_transform(*self.modes)
 
     def dual(self, primal, tangent):
+        check_floating(primal, tangent)
         return _wengert._make_dual(primal, tangent, self.level)
 
     def unpack(self, t):
@@ -276,7 +291,7 @@ def _push_forward(func, leaves, tangents, rebuilt, has_aux=False, what="jvp(f, p
         duals = [level.dual(p, t) for p, t in zip(leaves, tangents)]
         result, aux = _with_aux(func(*rebuilt(duals)), has_aux, what)
         outputs, spec = flatten(result)
-        _tensors_only(outputs, f"{what}: expected f(*primals)")
+        _tensors_only(outputs, what)
         pairs = [level.unpack(t) for t in outputs]
         strip = lambda t: level.unpack(t)[0] if isinstance(t, Tensor) else t  # noqa: E731
         aux = map_leaves(strip, aux)
@@ -327,7 +342,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
             [0., 2.]])
     """
     if chunk_size is not None and chunk_size <= 0:
-        raise ValueError(f"jacrev: `chunk_size` should be greater than 0. (got {chunk_size})")
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
 
     @functools.wraps(func)
     def wrapped(*args, **kwargs):
@@ -412,7 +427,26 @@ def hessian(func, argnums=0):
     tensor([[6., 0.],
             [0., 6.]])
     """
-    return jacrev(jacrev(func, argnums), argnums)
+
+    @functools.wraps(func)
+    def wrapped(*args, **kwargs):
+        off = 0
+
+        def watched(*args, **kwargs):
+            nonlocal off
+            before = _wengert._times_off()
+            with _wengert._NoRandom():
+                value = func(*args, **kwargs)
+            off += _wengert._times_off() - before
+            return value
+
+        found = jacrev(jacrev(watched, argnums), argnums)(*args, **kwargs)
+        if not off:
+            return found
+        # What is not recorded in there is no constant for the outer derivative.
+        return jacfwd(jacrev(func, argnums), argnums)(*args, **kwargs)
+
+    return wrapped
 
 
 def linearize(func, *primals):
@@ -428,7 +462,7 @@ def linearize(func, *primals):
     pull = _Pullback(func, inputs, False)
     # The backward pass is linear in the cotangents: recorded once, its transpose is the slope.
     with _inside(inputs.leaves):
-        dummies = [_wengert.ones_like(o).requires_grad_() for o in pull.outputs]
+        dummies = [_wengert._requiring(_wengert.ones_like(o)) for o in pull.outputs]
         rows = _backward(pull.outputs, inputs.leaves, dummies, True)
 
     def slope(*tangents):

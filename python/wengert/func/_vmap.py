@@ -119,6 +119,7 @@ def _size(leaves, dims, args, in_dims, name):
 
 def _run(func, spec, out_dims, randomness, name, kwargs, leaves, dims, size):
     level = _wengert._vmap_enter(size, randomness)
+    _wengert._transforms(1)
     try:
         args = [t if d is None else _wengert._vmap_split(t, d, level) for t, d in zip(leaves, dims)]
         result = func(*unflatten(args, spec), **kwargs)
@@ -133,6 +134,7 @@ def _run(func, spec, out_dims, randomness, name, kwargs, leaves, dims, size):
         joined = [_out(t, d, level, name) for t, d in zip(outputs, places)]
         return unflatten(joined, form)
     finally:
+        _wengert._transforms(-1)
         _wengert._vmap_exit()
 
 

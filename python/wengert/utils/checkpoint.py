@@ -212,7 +212,7 @@ class _Frame:
         self.early_stop, self.metadata = early_stop, metadata
         self.args = [None if isinstance(a, Tensor) else a for a in args]
         self.tensors = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
-        mark = _wengert.empty(0).requires_grad_()
+        mark = _wengert._requiring(_wengert.empty(0))
         with enable_grad():
             tensors = [args[i] for i in self.tensors]
             self.inputs = _Inputs.apply(mark, *tensors).grad_fn  # type: ignore
@@ -340,7 +340,7 @@ class CheckpointFunction(Function):
             )
         args = list(ctx.args)
         for i, t in zip(ctx.tensors, ctx.saved_tensors):
-            args[i] = t.detach().requires_grad_(t.requires_grad)
+            args[i] = _wengert._requiring(t.detach()) if t.requires_grad else t.detach()
         with _random_numbers_of(ctx.state), enable_grad():
             outputs = ctx.function(*args)
         if isinstance(outputs, Tensor):

@@ -44,6 +44,7 @@ struct Level {
 
 guarded!(levels: Vec<Level> = Vec::new());
 guarded!(opened: u64 = 0);
+guarded!(forbidden: usize = 0);
 guarded!(loops: Vec<Id> = Vec::new());
 
 /// True if some tensor may be batched.
@@ -69,12 +70,30 @@ pub fn exit() {
     levels(|l| l.truncate(l.len().saturating_sub(1)));
 }
 
+/// While it lives, random numbers must not be drawn.
+pub struct NoRandom;
+
+impl NoRandom {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> NoRandom {
+        forbidden(|n| *n += 1);
+        NoRandom
+    }
+}
+
+impl Drop for NoRandom {
+    fn drop(&mut self) {
+        forbidden(|n| *n -= 1);
+    }
+}
+
 /// Fails where random numbers must not be drawn.
 ///
 /// # Errors
 /// RuntimeError with PyTorch's sentence.
 pub fn check_random() -> Result<()> {
-    if levels(|l| l.iter().any(|l| l.randomness == Randomness::Error)) {
+    let forbidden = forbidden(|n| *n > 0);
+    if forbidden || levels(|l| l.iter().any(|l| l.randomness == Randomness::Error)) {
         bail!(
             Runtime,
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform the randomness operation out of vmap"
@@ -263,6 +282,23 @@ pub(crate) fn within(t: &Tensor, f: &dyn Fn(&Tensor) -> Result<Tensor>) -> Resul
         Some(b) => wrap(&within(&b.whole, f)?, b.level),
         None => f(t),
     }
+}
+
+/// A fresh tensor, one for each example of `t` if that stands for many.
+///
+/// # Errors
+/// RuntimeError when memory cannot be had.
+pub fn for_each(fresh: &Tensor, t: &Tensor) -> Result<Tensor> {
+    if !is_batched(t) {
+        return Ok(fresh.clone());
+    }
+    within(t, &|inner| {
+        let lead = inner.ndim() - t.ndim();
+        let shape = [&inner.shape()[..lead], fresh.shape()].concat();
+        let whole = Tensor::empty(&shape, fresh.dtype())?;
+        crate::pointwise::copy(fresh, &whole)?;
+        Ok(whole)
+    })
 }
 
 /// `g`, a gradient or tangent of `t`, as one of the tensor inside the wrappers of `t`.

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wengert::engine::{self, Options};
 use wengert::saved::Preserve;
 use wengert::tape::{Edge, Meta};
@@ -111,6 +112,7 @@ pub fn _backward(
     create_graph: bool,
     inputs: Option<Vec<Place>>,
 ) -> PyResult<()> {
+    check_outside()?;
     let pass = || {
         let (edges, grads) = start(&roots, &grads)?;
         let inputs = inputs.as_deref().map(kept).transpose()?;
@@ -135,6 +137,7 @@ fn kept(inputs: &[Place]) -> wengert::Result<Vec<Edge>> {
 /// Backward from one tensor with default options: the fast path of `Tensor.backward()`.
 #[pyfunction]
 pub fn _backward_one(root: Arg) -> PyResult<()> {
+    check_outside()?;
     py_result(depth::run(|| root.0.backward()))
 }
 
@@ -164,6 +167,13 @@ pub fn _grad(
 pub fn _leads_out(root: Arg, outer: Vec<Arg>) -> PyResult<bool> {
     let outer: Vec<Tensor> = outer.into_iter().map(|a| a.0).collect();
     py_result(engine::leads_out(&root.0, &outer))
+}
+
+/// The same tensor, a leaf that requires a gradient from now on: as `requires_grad_`, also inside
+/// transforms.
+#[pyfunction]
+pub fn _requiring(t: Arg) -> PyResult<Ret> {
+    py_result(t.0.requires_grad_(true)).map(Ret)
 }
 
 /// True if no Python code runs when gradients go through the history of `root`.
@@ -245,6 +255,9 @@ pub fn is_inference_mode_enabled() -> bool {
 /// Switches grad mode on or off in this thread; returns what it was.
 #[pyfunction]
 pub fn _set_grad_enabled(on: bool) -> bool {
+    if !on {
+        OFF.fetch_add(1, Ordering::Relaxed);
+    }
     mode::set_grad_enabled(on)
 }
 
@@ -267,6 +280,24 @@ pub fn _enter_transform(grad: bool) -> (bool, bool, bool) {
 pub fn _exit_transform(grad: bool, inference: bool, saves_inference: bool) {
     _set_modes(grad, inference);
     mode::set_saves_inference(saves_inference);
+}
+
+static OFF: AtomicUsize = AtomicUsize::new(0);
+
+/// How often recording was switched off so far.
+#[pyfunction]
+pub fn _times_off() -> usize {
+    OFF.load(Ordering::Relaxed)
+}
+
+/// Fails inside the function of a transform, where PyTorch allows no backward pass.
+fn check_outside() -> PyResult<()> {
+    if crate::function::transforms_run() {
+        return Err(PyRuntimeError::new_err(
+            "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp instead or call backward() outside of functorch transforms.",
+        ));
+    }
+    Ok(())
 }
 
 /// Nodes and tensors alive, for tests of leaks.

@@ -34,6 +34,12 @@ pub fn _vmap_join(t: Arg, dim: i64, level: usize) -> PyResult<Ret> {
     py_result(batch::join(&t.0, dim, level)).map(Ret)
 }
 
+/// A fresh tensor, one for each example of `t` if that is batched.
+#[pyfunction]
+pub fn _vmap_fresh(fresh: Arg, t: Arg) -> PyResult<Ret> {
+    py_result(batch::for_each(&fresh.0, &t.0)).map(Ret)
+}
+
 /// True if `t` is batched at the level.
 #[pyfunction]
 pub fn _is_batched(t: Arg, level: usize) -> bool {
@@ -139,4 +145,25 @@ impl Drop for Level {
 #[pyfunction]
 pub fn _vmap_depth() -> usize {
     batch::depth()
+}
+
+/// Inside it no random numbers are drawn.
+#[pyclass(frozen, module = "torch._C")]
+pub struct _NoRandom(Guarded<std::cell::RefCell<Option<batch::NoRandom>>>);
+
+#[pymethods]
+impl _NoRandom {
+    #[new]
+    fn new() -> _NoRandom {
+        _NoRandom(Guarded(std::cell::RefCell::new(None)))
+    }
+
+    fn __enter__(&self) {
+        self.0.0.replace(Some(batch::NoRandom::new()));
+    }
+
+    #[pyo3(signature = (*_exc))]
+    fn __exit__(&self, _exc: &Bound<'_, PyTuple>) {
+        self.0.0.replace(None);
+    }
 }

@@ -107,6 +107,11 @@ fn like(a: &Args, i: usize) -> wengert::Result<Tensor> {
     Tensor::empty_like(t, a.opt_dtype(i)?.unwrap_or(t.dtype()))
 }
 
+/// A tensor like argument 0, one for each example inside `vmap`, filled with a number.
+fn constant_like(a: &Args, i: usize, value: Scalar) -> wengert::Result<Tensor> {
+    batch::for_each(&constant(like(a, i)?, value)?, a.tensor(0)?)
+}
+
 fn size_arg(v: i64, name: &str) -> wengert::Result<usize> {
     usize::try_from(v).map_err(|_| err!(Runtime, "{name} must be greater or equal to 0, got {v}"))
 }
@@ -208,26 +213,30 @@ tensor([7, 7])",
 
 >>> torch.zeros_like(torch.tensor([1, 2]))
 tensor([0, 0])",
-        |a| finish(constant(like(a, 1)?, 0.into())?, a, 2);
+        |a| finish(constant_like(a, 1, 0.into())?, a, 2);
     "ones_like(Tensor self, *, ScalarType? dtype=None, bool requires_grad=False)",
         "Ones of the shape, dtype and memory order of `input`.
 
 >>> torch.ones_like(torch.tensor([1, 2]))
 tensor([1, 1])",
-        |a| finish(constant(like(a, 1)?, 1.into())?, a, 2);
+        |a| finish(constant_like(a, 1, 1.into())?, a, 2);
     "empty_like(Tensor self, *, ScalarType? dtype=None, bool requires_grad=False)",
         "As `empty`, of the shape, dtype and memory order of `input`.
 
 >>> torch.empty_like(torch.ones(2, 3).t()).stride()
 (1, 3)",
-        |a| finish(like(a, 1)?, a, 2);
+        |a| {
+        let t = a.tensor(0)?;
+        let own = if batch::is_batched(t) { constant_like(a, 1, 0.into()) } else { like(a, 1) };
+        finish(own?, a, 2)
+    };
     "full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None, bool \
     requires_grad=False)",
         "Every element `fill_value`, of the shape, dtype and memory order of `input`.
 
 >>> torch.full_like(torch.ones(2), 3)
 tensor([3., 3.])",
-        |a| finish(constant(like(a, 2)?, a.number(1)?)?, a, 3);
+        |a| finish(constant_like(a, 2, a.number(1)?)?, a, 3);
     "arange(Scalar end, *, ScalarType? dtype=None, bool requires_grad=False)",
         "The numbers from `start` (0 if not given) up to `end`, `end` itself excluded, `step` apart.
 

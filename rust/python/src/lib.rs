@@ -75,13 +75,13 @@ mod _wengert {
     use crate::autograd::{
         _Preserve, _backward, _backward_one, _current_pass, _enter_transform, _exit_transform,
         _fusion_enabled, _grad, _increment_version, _inputs_given, _is_plain, _leads_out, _live,
-        _queue_callback, _set_fusion, _set_grad_enabled, _set_modes, _will_run, is_grad_enabled,
-        is_inference_mode_enabled,
+        _queue_callback, _requiring, _set_fusion, _set_grad_enabled, _set_modes, _times_off,
+        _will_run, is_grad_enabled, is_inference_mode_enabled,
     };
     #[pymodule_export]
     use crate::batch::{
-        _Shell, _is_batched, _vmap_call, _vmap_depth, _vmap_enter, _vmap_exit, _vmap_join,
-        _vmap_loops, _vmap_split,
+        _NoRandom, _Shell, _is_batched, _vmap_call, _vmap_depth, _vmap_enter, _vmap_exit,
+        _vmap_fresh, _vmap_join, _vmap_loops, _vmap_split,
     };
     #[pymodule_export]
     use crate::errors::_LinAlgError;

@@ -322,6 +322,9 @@ methods! {
                 Some(v) => v == unsafe { ffi::Py_True() },
                 None => true,
             };
+            if crate::function::transforms_run() {
+                return Err(err!(Runtime, "{NOT_INSIDE}").into());
+            }
             t.requires_grad_(on)?;
             itself(o)
         };
@@ -378,6 +381,8 @@ fn dim_of(t: &Tensor, d: Obj, method: &str) -> Result<usize, Raised> {
     }
     Ok(wrap_dim(d, t.ndim())?)
 }
+
+const NOT_INSIDE: &str = "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs) inside of a function being transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call requires_grad_() outside of a function being transformed instead.";
 
 /// Nested lists of numbers from dimension `dim` on, at `offset` elements from the first.
 fn list(t: &Tensor, dim: usize, offset: isize) -> Result<Obj, Raised> {
