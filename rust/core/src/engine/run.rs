@@ -275,10 +275,10 @@ impl Run<'_> {
             return Ok(());
         };
         self.free.push(slot);
-        if let Some(hooks) = node.hooks() {
+        if node.hooks().is_some() {
             let outputs = node.info().map_or(0, |i| i.outputs.len()).max(grads.len());
             grads.resize(outputs, None);
-            tensor_hooks(hooks, &mut grads)?;
+            tensor_hooks(|| node.hooks(), &mut grads)?;
         }
         if captured {
             self.capture(&node, &grads);
@@ -369,8 +369,8 @@ impl Run<'_> {
             *g = ops::convert::to_dtype(g, dtype)?;
         }
         let mut grads: Slots = SmallVec::from_elem(g, 1);
-        if let Some(hooks) = t.leaf_hooks() {
-            tensor_hooks(hooks, &mut grads)?;
+        if t.leaf_hooks().is_some() {
+            tensor_hooks(|| t.leaf_hooks(), &mut grads)?;
         }
         for (input, found) in self.options.inputs.unwrap_or_default().iter().zip(&mut self.found) {
             if let Edge::Leaf(leaf) = input
@@ -419,19 +419,23 @@ impl Run<'_> {
 }
 
 /// Hooks and `retain_grad` of the tensors that a node made.
-fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
-    // Copies of the lists: a hook may change them.
-    let (called, retained) = (hooks.tensor.clone(), hooks.retained.clone());
+fn tensor_hooks<'a>(hooks: impl Fn() -> Option<&'a Hooks>, grads: &mut Slots) -> Result<()> {
+    // A copy of the list: a hook may change it.
+    let called = hooks().map(|h| h.tensor.clone()).unwrap_or_default();
     for (output, hook) in called.iter().filter(|h| !h.1.removed()) {
         match grads.get_mut(*output as usize) {
             Some(Some(g)) => call_hook(g, &**hook)?,
             _ => hook.undefined()?,
         }
     }
-    for (output, id) in retained {
+    // Asked for only now, and held: a tensor takes itself off the list when it is dropped, which a
+    // hook may do.
+    let held = |r: &(u32, usize)| (r.0, views::tensor_from_id(r.1));
+    let retained: SmallVec<[(u32, Tensor); 1]> =
+        hooks().map(|h| h.retained.iter().map(held).collect()).unwrap_or_default();
+    for (output, t) in retained {
         if let Some(Some(g)) = grads.get(output as usize) {
-            // A tensor takes itself off the list when it is dropped, so the id is alive.
-            keep(&views::tensor_from_id(id), g)?;
+            keep(&t, g)?;
         }
     }
     Ok(())
