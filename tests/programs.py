@@ -72,7 +72,7 @@ LINES = {
         {n} = {a}.lerp({b}, 0.3)
         {n} = {a}.clamp(0.6, 1.2)
         {n} = {a}.flip(0)
-        {n} = {a}.repeat(2, 1)
+        {n} = {a}.repeat(2, 1) * 1
         {n} = {a}.tril()
         {n} = {a}.gather(-1, torch.tensor([[{i}, 0]]))
         {n} = {a}.index_select(0, torch.tensor([{i}, 0]))
@@ -385,7 +385,7 @@ class World:
             )
         first = self.tensors[chosen["a"]]
         inference = mode == "inference_mode"
-        if line in LINES["in place"][1] and inference != first.is_inference():
+        if (line in LINES["in place"][1] or "Dirty" in line) and inference != first.is_inference():
             # PyTorch writes to an inference tensor before it refuses to; in the mode, it lets
             # `detach_` and `data` of a normal tensor pass without a trace.
             if not inference or "detach" in line or "data" in line:

@@ -58,6 +58,9 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
         return Ok(if o.input && t.requires_grad() { t.detach() } else { out });
     };
     if o.dirty {
+        if t.grad().is_some() {
+            t.replace_grad(None);
+        }
         if t.is_leaf() && t.requires_grad() && t.base().is_none() {
             bail!(
                 Runtime,
@@ -70,9 +73,6 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
                 Runtime,
                 "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor. This is not supported by the current autograd engine. You should either make sure the input is not a view (using .clone() for example) or make your Function only return one Tensor (potentially splitting it into two Functions: one doing the inplace that returns a single Tensor and a second one that does the other operations). You can ask on the forum https://discuss.pytorch.org/ if you need help to do this change."
             );
-        }
-        if t.grad().is_some() {
-            t.replace_grad(None);
         }
         views::rebase_output(t, node.clone(), o.number)?;
         return Ok(out);

@@ -422,7 +422,17 @@ impl FunctionCtx {
             n.check_not_released()?;
             (0..n.saved().len()).map(|i| n.saved_at(i)).collect::<Result<Vec<_>>>()
         })?;
-        PyTuple::new(py, py_result(values)?.into_iter().map(|t| t.map(Ret)))
+        let values = py_result(values)?;
+        let tuple = PyTuple::new(py, values.iter().map(|t| t.clone().map(Ret)))?;
+        for (t, o) in values.iter().zip(&tuple) {
+            // An output leads back here: the context may become a cycle by holding it.
+            if t.as_ref().is_some_and(|t| t.own_node().is_some()) {
+                // SAFETY: a live tensor object.
+                unsafe { crate::object::track_with_dict(o.as_ptr()) }
+                    .map_err(|_| PyErr::fetch(py))?;
+            }
+        }
+        Ok(tuple)
     }
 
     #[getter]

@@ -306,9 +306,11 @@ pub unsafe extern "C" fn traverse(
 pub unsafe extern "C" fn clear(o: *mut ffi::PyObject) -> c_int {
     // SAFETY: called by the collector with a live object.
     unsafe {
-        let slot = addr_of_mut!((*o.cast::<Object>()).dict);
-        let dict = std::mem::replace(&mut *slot, null_mut());
-        ffi::Py_XDECREF(dict);
+        // Emptied, not taken: by its dictionary an object is known to be tracked.
+        let dict = (*o.cast::<Object>()).dict;
+        if !dict.is_null() {
+            ffi::PyDict_Clear(dict);
+        }
         if !(*o.cast::<Object>()).raw.is_null() {
             let t = known(o);
             if t.refs() == 1 {

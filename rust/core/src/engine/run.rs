@@ -8,7 +8,7 @@ use crate::formula::bit;
 use crate::hooks::{Hook, Hooks, NodeHook};
 use crate::mode::Guard;
 use crate::sync::guarded;
-use crate::tape::{Edge, Node};
+use crate::tape::{Edge, Meta, Node};
 use crate::{Result, Tensor, anomaly, bail, ops, views, vjp};
 use smallvec::SmallVec;
 use std::collections::{BinaryHeap, HashMap};
@@ -275,10 +275,9 @@ impl Run<'_> {
             return Ok(());
         };
         self.free.push(slot);
-        if let Some(hooks) = node.hooks() {
-            let outputs = node.info().map_or(0, |i| i.outputs.len()).max(grads.len());
-            grads.resize(outputs, None);
-            tensor_hooks(hooks, &mut grads)?;
+        if node.hooks().is_some() {
+            grads.resize(outputs(&node).max(grads.len()), None);
+            tensor_hooks(|| node.hooks(), &mut grads)?;
         }
         if captured {
             self.capture(&node, &grads);
@@ -296,7 +295,8 @@ impl Run<'_> {
             }
         }
         let mut out = vjp::Grads::new();
-        if wanted == 0 || grads.iter().all(Option::is_none) {
+        let undefined = grads.iter().all(Option::is_none);
+        if undefined || (wanted == 0 && node.rule().is_none()) {
             vjp::check_saved(&node)?;
         } else {
             out = if anomaly::enabled() {
@@ -373,8 +373,8 @@ impl Run<'_> {
             *g = ops::convert::to_dtype(g, dtype)?;
         }
         let mut grads: Slots = SmallVec::from_elem(g, 1);
-        if let Some(hooks) = t.leaf_hooks() {
-            tensor_hooks(hooks, &mut grads)?;
+        if t.leaf_hooks().is_some() {
+            tensor_hooks(|| t.leaf_hooks(), &mut grads)?;
         }
         for (input, found) in self.options.inputs.unwrap_or_default().iter().zip(&mut self.found) {
             if let Edge::Leaf(leaf) = input
@@ -421,10 +421,16 @@ impl Run<'_> {
     }
 }
 
+/// How many outputs of a node carry gradients.
+fn outputs(node: &Node) -> usize {
+    let carries = |m: &&Meta| m.dtype.is_differentiable();
+    node.info().map_or(0, |i| i.outputs.iter().take_while(carries).count())
+}
+
 /// Hooks and `retain_grad` of the tensors that a node made.
-fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
-    // Copies of the lists: a hook may change them.
-    let (called, retained) = (hooks.tensor.clone(), hooks.retained.clone());
+fn tensor_hooks<'a>(hooks: impl Fn() -> Option<&'a Hooks>, grads: &mut Slots) -> Result<()> {
+    // A copy of the list: a hook may change it.
+    let called = hooks().map(|h| h.tensor.clone()).unwrap_or_default();
     let called: Vec<_> = called.into_iter().filter(|h| !h.1.removed()).collect();
     for (output, hook) in &called {
         match grads.get_mut(*output as usize) {
@@ -432,10 +438,14 @@ fn tensor_hooks(hooks: &Hooks, grads: &mut Slots) -> Result<()> {
             _ => hook.undefined()?,
         }
     }
-    for (output, id) in retained {
+    // Asked for only now, and held: a tensor takes itself off the list when it is dropped, which a
+    // hook may do.
+    let held = |r: &(u32, usize)| (r.0, views::tensor_from_id(r.1));
+    let retained: SmallVec<[(u32, Tensor); 1]> =
+        hooks().map(|h| h.retained.iter().map(held).collect()).unwrap_or_default();
+    for (output, t) in retained {
         if let Some(Some(g)) = grads.get(output as usize) {
-            // A tensor takes itself off the list when it is dropped, so the id is alive.
-            keep(&views::tensor_from_id(id), g)?;
+            keep(&t, g)?;
         }
     }
     Ok(())

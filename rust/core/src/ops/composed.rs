@@ -101,6 +101,12 @@ fn check_mask(mask: &Tensor) -> Result<()> {
     Ok(())
 }
 
+/// `value` where the mask is true, row-major as PyTorch's.
+fn masked(t: &Tensor, mask: &Tensor, value: &Tensor) -> Result<Outputs> {
+    let out = pointwise::call(Id::WHERE, &[mask.into(), value.into(), t.into()])?;
+    Ok(smallvec![out.contiguous()?])
+}
+
 pub(crate) const MASKED_FILL_TENSOR: Structured = Structured {
     schema: "masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor",
     aliases: &[],
@@ -117,7 +123,7 @@ pub(crate) const MASKED_FILL_TENSOR: Structured = Structured {
         }
         check_mask(mask)?;
         let value = value.to(t.dtype())?;
-        Ok(smallvec![pointwise::call(Id::WHERE, &[mask.into(), (&value).into(), t.into()])?])
+        masked(t, mask, &value)
     },
     vjp: Vjp::Many(|| {
         let (g, mask) = (X::Grad(0), X::In(1));
@@ -135,7 +141,7 @@ pub(crate) const MASKED_FILL: Structured = Structured {
         let (t, mask) = (a.tensor(0)?, a.tensor(1)?);
         check_mask(mask)?;
         let value = Tensor::full(&[], a.number(2)?.fitted(t.dtype())?, t.dtype())?;
-        Ok(smallvec![pointwise::call(Id::WHERE, &[mask.into(), (&value).into(), t.into()])?])
+        masked(t, mask, &value)
     },
     vjp: Vjp::Many(|| vec![X::Lit(0.0).when_else(X::In(1), X::Grad(0)), X::None]),
     node: "MaskedFillBackward0()",
