@@ -4,6 +4,7 @@ What else these rules say is tested in test_inplace.py and test_views_autograd.p
 """
 
 import gc
+import itertools
 
 import numpy as np
 import pytest
@@ -313,6 +314,28 @@ def test_views_made_without_grad_mode(t):
     with t.no_grad():
         view = plain[1:]
     yield caught(view.add_, 1), caught(view.mul_, leaf(t, 3)), plain
+
+
+@scenario
+def test_views_of_views(t):
+    class Same(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    modes = (t.enable_grad, t.no_grad, t.inference_mode)
+    views = (lambda x: x[:1], lambda x: x.unbind()[0], Same.apply)
+    for outer, first, inner, second in itertools.product(modes, views, modes, views):
+        x = leaf(t, 2, 2, 2).clone()
+        with outer():
+            y = first(x)
+        with inner():
+            z = second(y)
+        yield caught(z.add_, 1)
 
 
 @scenario
