@@ -452,6 +452,26 @@ def test_items(t):
 
 
 @scenario
+def test_items_that_are_everything(t):
+    whole, other = slice(None), slice(0, None)
+    for index in (
+        whole,
+        other,
+        slice(0, 5),
+        (whole,),
+        (whole, other),
+        (slice(0, 2), 0),
+        ...,
+        (...,),
+    ):
+        x, w = ramp(t, 2, 2).clone(), ramp(t, 2, 2)
+        yield names(x[index]), x[index]
+        for value in (w[0], 3.0, w[0, 0]):
+            x[index] = value
+            yield names(x), x
+
+
+@scenario
 def test_views_that_are_made_leaves(t):
     base = t.ones(4)
     view = base[1:][1:]
