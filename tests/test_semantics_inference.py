@@ -163,6 +163,7 @@ def test_versions(t):
     yield caught(lambda: x._version), caught(lambda: x[0]._version)
     with t.inference_mode():
         yield caught(lambda: x.view(2)._version), caught(lambda: x.detach()._version)
+        yield caught(lambda: x.data._version), leaf(t, 2).detach_(), (leaf(t, 2)[1:]).detach_()
     yield x.detach()._version, x.data._version, t.autograd.graph.increment_version(x)
     same = x.detach()
     again = same.detach()

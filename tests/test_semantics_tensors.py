@@ -6,6 +6,7 @@ test_interop.py (NumPy).
 
 import copy
 import gc
+import importlib
 import pickle
 import warnings
 
@@ -227,6 +228,7 @@ def test_variables(t):
     yield make(leaf(t, 1) * 2, requires_grad=True), make(data=x), hasattr(make, "_execution_engine")
     w.data.add_(1)
     yield x, caught(w.add_, 1), caught(make, 3), caught(make, "x")
+    yield importlib.import_module(t.__name__ + ".autograd.variable").Variable is make
     yield warned(make, x, volatile=True), warned(make, x, volatile=False)
     yield caught(make, x, requires_grad=True, volatile=True)
     yield warned(setattr, x, "volatile", True), warned(getattr, x, "volatile")
@@ -467,3 +469,25 @@ def test_a_dropped_tensor_takes_its_gradient_along(t):
     del x
     gc.collect()
     yield g
+
+
+@scenario
+def test_layout_policy(t):
+    policy = t.autograd.enforce_grad_layout_policy
+    x = t.ones(3, 2).t().requires_grad_()
+    uses = (lambda: (x.contiguous() * 2).sum(), lambda: (x * 1).sum(), lambda: x.sum())
+
+    def strides():
+        out = []
+        for use in uses:
+            x.grad = None
+            use().backward()
+            out.append(x.grad.stride())
+        return out
+
+    yield strides()
+    with policy(True):
+        yield strides()
+    with policy(False):
+        yield strides()[:1]
+    yield policy(False)(strides)()[:1], strides()

@@ -4,6 +4,7 @@ What else these rules say is tested in test_inplace.py and test_views_autograd.p
 """
 
 import gc
+import itertools
 
 import numpy as np
 import pytest
@@ -316,6 +317,28 @@ def test_views_made_without_grad_mode(t):
 
 
 @scenario
+def test_views_of_views(t):
+    class Same(t.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.view_as(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g
+
+    modes = (t.enable_grad, t.no_grad, t.inference_mode)
+    views = (lambda x: x[:1], lambda x: x.unbind()[0], Same.apply)
+    for outer, first, inner, second in itertools.product(modes, views, modes, views):
+        x = leaf(t, 2, 2, 2).clone()
+        with outer():
+            y = first(x)
+        with inner():
+            z = second(y)
+        yield caught(z.add_, 1)
+
+
+@scenario
 def test_views_from_custom_functions(t):
     class Same(t.autograd.Function):
         @staticmethod
@@ -426,6 +449,26 @@ def test_items(t):
     z = t.zeros(6)
     z[1:4].copy_(w)
     yield names(z), grad(t, (z * z).sum(), w)
+
+
+@scenario
+def test_items_that_are_everything(t):
+    whole, other = slice(None), slice(0, None)
+    for index in (
+        whole,
+        other,
+        slice(0, 5),
+        (whole,),
+        (whole, other),
+        (slice(0, 2), 0),
+        ...,
+        (...,),
+    ):
+        x, w = ramp(t, 2, 2).clone(), ramp(t, 2, 2)
+        yield names(x[index]), x[index]
+        for value in (w[0], 3.0, w[0, 0]):
+            x[index] = value
+            yield names(x), x
 
 
 @scenario

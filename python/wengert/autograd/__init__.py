@@ -4,17 +4,19 @@ import warnings
 
 from .. import _wengert
 from .._wengert import Tensor
-from . import anomaly_mode, function, graph
+from . import anomaly_mode, function, graph, variable
 from .anomaly_mode import detect_anomaly, set_detect_anomaly
 from .function import Function
 from .grad_mode import (
     enable_grad,
+    enforce_grad_layout_policy,
     inference_mode,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
-from .graph import set_multithreading_enabled
+from .variable import Variable
 
 __all__ = [
     "Function",
@@ -24,6 +26,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "enforce_grad_layout_policy",
     "forward_ad",
     "function",
     "functional",
@@ -37,6 +40,7 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
     "set_multithreading_enabled",
+    "variable",
 ]
 
 
@@ -211,53 +215,6 @@ def _whole_grads(outputs, grads):
             f"{sizes} for the mapped dimension"
         )
     return found
-
-
-class _Engine:
-    """What `Variable._execution_engine` is asked for."""
-
-    @staticmethod
-    def queue_callback(callback):
-        """Calls `callback` when the running backward pass ends."""
-        _wengert._queue_callback(callback)
-
-    @staticmethod
-    def is_checkpoint_valid():
-        """False while a pass runs that computes the gradients of some inputs only."""
-        return not _wengert._inputs_given()
-
-
-class _VariableMeta(type):
-    def __instancecheck__(cls, other):
-        return isinstance(other, Tensor)
-
-
-class Variable(metaclass=_VariableMeta):
-    """The old name of a tensor that can require gradients; gives a plain tensor.
-
-    >>> torch.autograd.Variable(torch.ones(1), requires_grad=True)
-    tensor([1.], requires_grad=True)
-    """
-
-    _execution_engine = _Engine()
-
-    def __new__(cls, data=None, requires_grad=False, volatile=None):
-        if data is None:
-            data = _wengert.empty(0)
-        if volatile:
-            warnings.warn(
-                "volatile was removed and now has no effect. Use `with torch.no_grad():` instead.",
-                stacklevel=2,
-            )
-            if requires_grad:
-                raise ValueError("Variable can't be volatile and require_grad at the same time!")
-        if not isinstance(data, Tensor):
-            raise TypeError(f"Variable data has to be a tensor, but got {type(data).__name__}")
-        if requires_grad and not (data.is_floating_point() or data.is_complex()):
-            raise RuntimeError(
-                "Only Tensors of floating point and complex dtype can require gradients"
-            )
-        return _wengert._requiring(data.detach()) if requires_grad else data.detach()
 
 
 def __getattr__(name):

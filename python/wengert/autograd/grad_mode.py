@@ -1,8 +1,16 @@
 """Context managers and decorators that switch recording on and off."""
 
-from .._wengert import _set_grad_enabled, _set_modes, is_grad_enabled
+from .._wengert import _enforce_grad_layout, _set_grad_enabled, _set_modes, is_grad_enabled
 
-__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "enable_grad",
+    "enforce_grad_layout_policy",
+    "inference_mode",
+    "is_grad_enabled",
+    "no_grad",
+    "set_grad_enabled",
+    "set_multithreading_enabled",
+]
 
 
 class _Mode:
@@ -177,3 +185,53 @@ class inference_mode(_Mode):
 
     def __exit__(self, *exc):
         _set_modes(*self.before)
+
+
+class set_multithreading_enabled(_Mode):
+    """Accepted for PyTorch's sake: a pass runs in the thread that asked for it.
+
+    >>> with torch.autograd.set_multithreading_enabled(False):
+    ...     pass
+    """
+
+    _enabled = True
+
+    def __init__(self, mode):
+        self.mode, self.before = mode, set_multithreading_enabled._enabled
+        set_multithreading_enabled._enabled = bool(mode)
+
+    def clone(self):
+        return type(self)(self.mode)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc):
+        set_multithreading_enabled._enabled = self.before
+
+
+class enforce_grad_layout_policy(_Mode):
+    """With `False`, a gradient that moves into `.grad` keeps the layout in which it came.
+
+    >>> x = torch.ones(3, 2).t().requires_grad_()
+    >>> with torch.autograd.enforce_grad_layout_policy(False):
+    ...     (x.contiguous() * 2).sum().backward()
+    >>> x.stride(), x.grad.stride()
+    ((1, 2), (3, 1))
+    """
+
+    def __init__(self, enable=True):
+        self.mode, self.before = enable, _enforce_grad_layout(enable)
+
+    def clone(self):
+        return type(self)(self.mode)
+
+    def __call__(self, f):
+        _enforce_grad_layout(self.before)
+        return super().__call__(f)
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, *exc):
+        _enforce_grad_layout(self.before)

@@ -226,23 +226,3 @@ def _any(fn):
             fn(grad)
 
     return hook
-
-
-class set_multithreading_enabled:
-    """Accepted for PyTorch's sake: a pass runs in the thread that asked for it.
-
-    >>> with torch.autograd.set_multithreading_enabled(False):
-    ...     pass
-    """
-
-    _enabled = True
-
-    def __init__(self, mode):
-        self.before = set_multithreading_enabled._enabled
-        set_multithreading_enabled._enabled = bool(mode)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        set_multithreading_enabled._enabled = self.before

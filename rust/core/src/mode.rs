@@ -5,6 +5,16 @@ use crate::sync::guarded;
 use std::cell::Cell;
 
 /// The modes of a thread.
+///
+/// ```
+/// use wengert::{Tensor, mode};
+/// let x = {
+///     let _inside = mode::Guard::with(mode::Mode::new(false, true));
+///     Tensor::from_slice(&[1.0f32])
+/// };
+/// assert!(x.is_inference());
+/// assert!(x.requires_grad_(true).is_err()); // no history will know it
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mode(u8);
 
@@ -34,6 +44,7 @@ impl Mode {
 thread_local! {
     static MODE: Cell<Mode> = const { Cell::new(Mode::RECORDING) };
     static SAVES_INFERENCE: Cell<bool> = const { Cell::new(false) };
+    static ENFORCES_LAYOUT: Cell<bool> = const { Cell::new(true) };
 }
 
 // How many threads are in inference mode. While it is none, no new tensor has to ask its thread.
@@ -86,6 +97,17 @@ pub(crate) fn saves_inference() -> bool {
 /// Says whether nodes may save inference tensors; returns what it was.
 pub fn set_saves_inference(on: bool) -> bool {
     SAVES_INFERENCE.replace(on)
+}
+
+/// True if the gradient of a leaf always gets the leaf's layout.
+pub(crate) fn enforces_layout() -> bool {
+    ENFORCES_LAYOUT.get()
+}
+
+/// Says whether a gradient that moves into a leaf has to have the leaf's layout; returns what it
+/// was.
+pub fn set_enforces_layout(on: bool) -> bool {
+    ENFORCES_LAYOUT.replace(on)
 }
 
 /// Switches grad mode on or off; returns what it was.

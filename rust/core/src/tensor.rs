@@ -419,7 +419,8 @@ impl Tensor {
     /// RuntimeError when memory cannot be had.
     pub(crate) fn set_memory(&self, other: &Tensor) -> Result<()> {
         hooks::remember_form(self, other);
-        if !self.storage().same(other.storage()) && !self.flag(COUNTED) {
+        let counts = !self.flag(COUNTED | INFERENCE) || self.base().is_some();
+        if !self.storage().same(other.storage()) && counts && !self.flag(COUNTED) {
             // Views and detached aliases go on counting together with this tensor.
             let shared = !self.storage().unique();
             let old = if shared { self.storage().clone() } else { self.storage().counter()? };
@@ -436,11 +437,15 @@ impl Tensor {
         Ok(())
     }
 
-    /// Forgets the history: the tensor becomes a leaf that requires no gradient.
+    /// Forgets the history: the tensor becomes a leaf that requires no gradient (except in
+    /// inference mode).
     ///
     /// # Errors
     /// RuntimeError for views.
     pub fn detach_(&self) -> Result<()> {
+        if mode::inference() {
+            return Ok(()); // which leaves histories as they are
+        }
         if self.base().is_some() {
             crate::bail!(
                 Runtime,

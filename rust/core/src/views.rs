@@ -21,8 +21,8 @@ pub(crate) fn tensor_from_id(id: usize) -> Tensor {
     (*borrowed).clone()
 }
 
-/// How a view came to be, where that forbids rewriting its history. A view of a view has the
-/// greater of its own and of what it is a view of.
+/// How a view came to be, where that forbids rewriting its history. A plain view of a view takes
+/// over what that is; of one made in inference mode, every view does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Creation {
     Plain,
@@ -46,12 +46,13 @@ pub(crate) fn made(view: &Tensor, parent: Option<&Tensor>) {
 
 #[cold]
 fn remember_creation(view: &Tensor, parent: Creation) {
-    let mode = match mode::current() {
+    let own = match mode::current() {
         mode if mode.inference() => Creation::Inference,
         mode if !mode.grad() => Creation::NoGrad,
-        _ => Creation::Plain,
+        _ => view.creation(),
     };
-    view.set_creation(mode.max(parent).max(view.creation()));
+    let inherits = own == Creation::Plain || parent == Creation::Inference;
+    view.set_creation(if inherits { parent } else { own });
 }
 
 /// Brings the history of a view up to date after its base was written to.
@@ -183,8 +184,8 @@ pub(crate) fn relayout(id: Id, op: &Structured, args: &[Value]) -> Result<Tensor
         bail!(Type, "{}_ needs a tensor to change", id.name());
     };
     let recorded = grad_enabled() && x.requires_grad();
-    check_in_place(x, recorded)?;
     x.check_writable()?;
+    check_in_place(x, recorded)?;
     let edge = if recorded { edge_of(x)? } else { Edge::None };
     let mut args = args.to_vec();
     args[0] = Value::Tensor(x.detach());

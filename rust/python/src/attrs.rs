@@ -7,6 +7,7 @@ use crate::{node, shapes};
 use pyo3::ffi;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wengert::op::{Id, call1};
 use wengert::{Tensor, err};
 
@@ -141,6 +142,9 @@ getters! {
     /// >>> torch.ones(2, 3).T.shape
     /// torch.Size([3, 2])
     T: |t| {
+        if t.ndim() != 2 {
+            warn_of_transpose(t.ndim())?;
+        }
         let dims: Vec<i64> = (0..t.ndim() as i64).rev().collect();
         Ok(wrap(t.permute(&dims)?)?)
     };
@@ -282,6 +286,21 @@ getters! {
     /// >>> torch.ones(2).is_mkldnn
     /// False
     is_mkldnn: |_t| Ok(boolean(false));
+}
+
+/// PyTorch's warnings about `T` of what is no matrix, each given once.
+#[cold]
+fn warn_of_transpose(ndim: usize) -> Result<(), Raised> {
+    static GIVEN: [AtomicBool; 2] = [AtomicBool::new(false), AtomicBool::new(false)];
+    let text = match ndim {
+        0 => {
+            c"Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases."
+        }
+        _ => {
+            c"The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor."
+        }
+    };
+    if GIVEN[usize::from(ndim == 0)].swap(true, Ordering::Relaxed) { Ok(()) } else { warn(text) }
 }
 
 /// `.grad`, with PyTorch's warning for tensors that do not keep one.

@@ -268,6 +268,12 @@ pub fn _set_modes(grad: bool, inference: bool) -> (bool, bool) {
     (old.grad(), old.inference())
 }
 
+/// Says whether gradients always get the layout of their leaf; returns what it was.
+#[pyfunction]
+pub fn _enforce_grad_layout(on: bool) -> bool {
+    mode::set_enforces_layout(on)
+}
+
 /// Enters the function of a transform: normal mode, in which even inference tensors are saved.
 /// Returns what [`_exit_transform`] is to restore.
 #[pyfunction]

@@ -15,7 +15,8 @@ use wengert::{DType, Tensor, Value, err};
 type Obj = *mut ffi::PyObject;
 
 /// The view that basic items select, and the indices of its dimensions that are left to do.
-fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tensor>>)> {
+/// Slices of all indices are left out, unless one is `alone`.
+fn view(t: &Tensor, items: &[Item], alone: bool) -> wengert::Result<(Tensor, Vec<Option<Tensor>>)> {
     let used: usize = items.iter().map(Item::dims).sum();
     if let (0, [Item::Int(i)]) = (t.ndim(), items) {
         return Err(match i {
@@ -45,7 +46,10 @@ fn view(t: &Tensor, items: &[Item]) -> wengert::Result<(Tensor, Vec<Option<Tenso
         match it {
             Item::Int(i) => out = select(&out, dim, *i, position)?,
             Item::Slice { start, stop, step } => {
-                if start.is_some() || stop.is_some() || *step != 1 {
+                let all = start.unwrap_or(0) == 0
+                    && stop.is_none_or(|stop| stop >= out.shape()[dim] as i64)
+                    && *step == 1;
+                if !all || alone {
                     // The node shows the ends that PyTorch fills in.
                     let whole = |end: i64| if *step > 0 { Some(end) } else { None };
                     let (start, stop) = (start.or(whole(0)), stop.or(whole(i64::MAX)));
@@ -88,7 +92,9 @@ pub unsafe extern "C" fn get(o: Obj, index: Obj) -> Obj {
     slot(|| {
         // SAFETY: a slot of the type: `o` is a tensor.
         let t = unsafe { known(o) };
-        let (part, indices) = view(t, &items(index)?)?;
+        // SAFETY: a live object.
+        let alone = unsafe { ffi::PySlice_Check(index) != 0 };
+        let (part, indices) = view(t, &items(index)?, alone)?;
         if !indices.is_empty() {
             return wrap(call1(Id::INDEX, &[part.into(), Value::Indices(indices)])?);
         }
@@ -108,7 +114,7 @@ pub unsafe extern "C" fn set(o: Obj, index: Obj, value: Obj) -> c_int {
             (None, Some(s)) => Operand::Number(s?),
             (None, None) => return Err(cannot_assign(t, value)),
         };
-        let (part, indices) = view(t, &items(index)?)?;
+        let (part, indices) = view(t, &items(index)?, false)?;
         if indices.is_empty() {
             assign(&part, source)?;
         } else {
@@ -148,10 +154,13 @@ fn put(part: &Tensor, indices: Vec<Option<Tensor>>, value: Operand) -> wengert::
 
 /// `part[...] = value`: leading dimensions of size 1 of the value may go.
 fn assign(part: &Tensor, value: Operand) -> wengert::Result<()> {
-    let Operand::Tensor(v) = value else {
-        return pointwise::assign(part, value).map(drop);
+    let mut v = match value {
+        Operand::Tensor(v) => v.clone(),
+        Operand::Number(n) if part.ndim() != 0 && part.requires_grad() => {
+            Tensor::full(&[], n.fitted(part.dtype())?, part.dtype())?
+        }
+        Operand::Number(_) => return pointwise::assign(part, value).map(drop),
     };
-    let mut v = v.clone();
     while v.ndim() > part.ndim() && v.shape()[0] == 1 {
         v = v.select(0, 0)?;
     }

@@ -1,6 +1,6 @@
 //! How gradients are added up, and how they get into `.grad`.
 
-use crate::mode::{Guard, grad_enabled};
+use crate::mode::{Guard, enforces_layout, grad_enabled};
 use crate::shape::Layout;
 use crate::{Result, Storage, Tensor, forward, lazy, ops, pointwise};
 
@@ -50,7 +50,7 @@ pub fn accumulate(t: &Tensor, g: Tensor) -> Result<()> {
         return Ok(());
     }
     let new = match t.grad() {
-        None if !grad_enabled() && g.unique() && fits(t, &g) => g,
+        None if !grad_enabled() && g.unique() && (fits(t, &g) || !enforces_layout()) => g,
         None if grad_enabled() && !t.layout().dense() => ops::view::contiguous_clone(&g)?,
         None => {
             // Since it was used, the leaf may have been given data of another shape.
