@@ -306,7 +306,7 @@ def with_hooks(t, pack, x):
 
 @scenario
 def test_save_on_cpu(t):
-    for arguments in ({}, {"pin_memory": False}, {"pin_memory": False, "device_type": "cuda"}):
+    for arguments in ({}, {"pin_memory": True}, {"pin_memory": False, "device_type": "cuda"}):
         x = leaf(t)
         with t.autograd.graph.save_on_cpu(**arguments):
             y = (x * x).exp() * x
