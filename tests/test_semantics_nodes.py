@@ -24,9 +24,9 @@ OPERATORS = [
     "x + x", "x + 1", "1 + x", "x - x", "x - 1", "1 - x", "x * x", "x * 2", "2 * x", "x / x",
     "x / 2", "2 / x", "x // x", "x % x", "x % 2", "x ** x", "x ** 2", "2 ** x", "-x", "abs(x)",
     "x @ x", "x.__rsub__(1)", "x.__radd__(x)", "x.__rmul__(2)", "x.__rpow__(2)",
-    "x.__rtruediv__(2)", "x.__rmatmul__(x)", 
-    "x.__rmod__(x)", "x.sub(x)", 
-    "t.rsub(x, x)", "t.rsub(x, 1)", "x.true_divide(x)", "x[0]", "x[0:1]", "x[None]", "x[...]",
+    "x.__rtruediv__(2)", "x.__rmatmul__(x)", "x.__rmod__(x)",
+    "x.sub(x)", "t.rsub(x, x)", "t.rsub(x, 1)", "x.true_divide(x)",
+    "x[0]", "x[0:1]", "x[None]", "x[...]",
     "x[[1, 0]]", "x[x > 1]", "x[:, None]", "x.T", "x.mT if x.ndim > 1 else x.t()", "x.unbind()[1]",
     "x.max()", "x.max(0)[0]", "x.min(x)", "x.sum()", "x.sum(0)", "x.mean(0)", "x.clone()",
     "x.view(2, 1)", "x.reshape(2)", "x.double()", "x.float()", "x.to(t.float64)", "x.expand(3, 2)",
@@ -240,7 +240,7 @@ def test_what_pack_hooks_get(t):
 
     w = x * 2
     with t.autograd.graph.saved_tensors_hooks(pack, lambda v: v):
-        y = x * w
+        x * w
         z = w.exp()
         z.sin()
         t.ones(2) * x
@@ -256,8 +256,7 @@ def test_each_use_unpacks(t):
     seen = []
     with t.autograd.graph.saved_tensors_hooks(lambda v: v, lambda v: seen.append(1) or v):
         y = x * x
-    y.grad_fn._saved_self, y.grad_fn._saved_other
-    yield len(seen)
+    yield y.grad_fn._saved_self, y.grad_fn._saved_other, len(seen)
     y.sum().backward(retain_graph=True)
     yield len(seen)
     y.sum().backward()
@@ -306,7 +305,7 @@ def with_hooks(t, pack, x):
 
 @scenario
 def test_save_on_cpu(t):
-    for arguments in ({}, {"pin_memory": False}, {"pin_memory": False, "device_type": "cuda"}):
+    for arguments in ({}, {"pin_memory": True}, {"pin_memory": False, "device_type": "cuda"}):
         x = leaf(t)
         with t.autograd.graph.save_on_cpu(**arguments):
             y = (x * x).exp() * x

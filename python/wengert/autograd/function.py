@@ -13,6 +13,7 @@ __all__ = [
     "FunctionCtx",
     "FunctionMeta",
     "InplaceFunction",
+    "NestedIOFunction",
     "once_differentiable",
 ]
 
@@ -123,6 +124,19 @@ class InplaceFunction(Function):
     def __init__(self, inplace=False):
         super().__init__()
         self.inplace = inplace
+
+
+class NestedIOFunction(Function):
+    """The old base of functions of nested arguments. As in PyTorch, it has a name and no use: only
+    functions with static methods can be applied."""
+
+    def forward_extended(self, *input):
+        """Computes the result from arguments as they are nested."""
+        raise NotImplementedError
+
+    def backward_extended(self, *grad_output):
+        """Gives the gradients as the arguments are nested."""
+        raise NotImplementedError
 
 
 class Error(Function):
