@@ -223,3 +223,64 @@ def test_batched_text(t, nested):
         return a
 
     yield (f.vmap(f.vmap(shown)) if nested else f.vmap(shown))(rows), seen
+
+
+@pytest.mark.wengert_only
+def test_what_escapes_has_no_values(wt):
+    f = func(wt)
+    _, rows = pair(wt)
+    kept = []
+    f.vmap(lambda a: kept.append(a) or a)(rows)
+    refusal = "RuntimeError: Cannot access data pointer of Tensor that doesn't have storage"
+    assert caught(lambda: kept[0] + 1) == caught(kept[0].tolist) == refusal
+    # Another level with the same number.
+    assert caught(f.vmap(lambda a: a * kept[0]), rows) == refusal
+
+
+@pytest.mark.wengert_only
+def test_nothing_is_kept(wt):
+    """Results aside, transforms leave no tensors and no nodes, also when functions raise."""
+    f = func(wt)
+    x, rows = pair(wt)
+
+    class Cube(wt.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x):
+            return x**3
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(inputs[0], output)
+            ctx.save_for_forward(inputs[0])
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 3 * ctx.saved_tensors[0] ** 2
+
+        @staticmethod
+        def jvp(ctx, g):
+            return g * 3 * ctx.saved_tensors[0] ** 2
+
+    def fails(a):
+        raise ValueError(str((a * 2).shape))
+
+    def everything():
+        for g in (lambda a: (a**3).sum(), lambda a: Cube.apply(a).sum()):
+            f.grad(g)(x), f.hessian(g)(x), f.jacfwd(g)(x), f.jacrev(f.jacfwd(g))(x)
+            f.vmap(f.grad(g))(rows), f.jvp(f.grad(g), (x,), (x,)), f.vjp(g, x)[1](wt.tensor(1.0))
+            f.vmap(f.hessian(g))(rows), f.linearize(g, x)[1](x)
+        for call in (f.grad(fails), f.jacfwd(fails), f.jacrev(fails), f.hessian(fails)):
+            assert caught(call, x).startswith("ValueError")
+        assert caught(f.vmap(f.grad(fails)), rows).startswith("ValueError")
+        assert caught(f.vmap(lambda a: f.jvp(fails, (a,), (a,))), rows).startswith("ValueError")
+
+    everything()
+    before = wt._wengert._live()
+    for _ in range(3):
+        everything()
+    assert wt._wengert._live() == before
+    assert wt._wengert._vmap_depth() == 0 and wt._wengert._transforms(0) == 0
+    # No transform counts as running.
+    wt.ones(1).requires_grad_().sum().backward()

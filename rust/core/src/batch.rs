@@ -23,6 +23,8 @@ pub use shell::{Shell, depth, outside};
 /// What a tensor stands for at a level: the whole, batch first.
 pub(crate) struct Batch {
     level: usize,
+    /// Of the level.
+    id: u64,
     whole: Tensor,
 }
 
@@ -126,8 +128,13 @@ pub fn take_loops() -> Vec<Id> {
     loops(std::mem::take)
 }
 
+/// What `t` stands for. One that escaped from its level stands for nothing: it has no memory.
 fn batch_of(t: &Tensor) -> Option<&Batch> {
-    t.meta().and_then(|m| m.batch.as_ref())
+    t.meta().and_then(|m| m.batch.as_ref()).filter(|b| id_of(b.level) == Some(b.id))
+}
+
+fn id_of(level: usize) -> Option<u64> {
+    levels(|l| l.get(level).map(|l| l.id))
 }
 
 /// True if `t` stands for many.
@@ -214,7 +221,8 @@ pub fn wrap(whole: &Tensor, level: usize) -> Result<Tensor> {
     let t = Tensor::from_parts(storage, one, whole.dtype());
     t.count_at(whole.counter().clone());
     t.set_leaf_grad(whole.requires_grad());
-    t.with_meta(|m| m.batch = Some(Batch { level, whole: whole.clone() }));
+    let id = id_of(level).unwrap_or(0);
+    t.with_meta(|m| m.batch = Some(Batch { level, id, whole: whole.clone() }));
     Ok(t)
 }
 
