@@ -66,9 +66,7 @@ def increment_version(tensor):
         raise RuntimeError("increment_version expect a Iterable[Tensor] as input")
     tensors = list(tensor)
     if not all(isinstance(t, Tensor) for t in tensors):
-        raise RuntimeError(
-            "increment_version expects each element of the iterable to be a tensor"
-        )
+        raise RuntimeError("increment_version expects each element of the iterable to be a tensor")
     _wengert._increment_version(tensors)
 
 
