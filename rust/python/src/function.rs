@@ -5,13 +5,15 @@
 //! attributes. A context object is a node object that shares this dictionary; it holds the node,
 //! and the node does not hold it, so there is no cycle that counting cannot free.
 
+mod ask;
+
 use crate::convert::{Arg, Held, Ret, py_result};
 use crate::errors::from_python;
 use crate::hooks::python;
 use crate::node::{self, Node, Target};
 use crate::object::{self, tensor_ref};
+use ask::{base, call, holds, is_local};
 use pyo3::exceptions::{PyAssertionError, PyRuntimeError, PyTypeError};
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass_init::PyClassInitializer;
@@ -181,49 +183,6 @@ impl Call {
     }
 }
 
-/// `Function.backward`, `.vjp` and `.setup_context` as they are in the base class.
-type Base = (Py<PyAny>, Py<PyAny>, Py<PyAny>);
-
-fn base(py: Python<'_>) -> PyResult<&'static Base> {
-    static BASE: pyo3::sync::PyOnceLock<Base> = pyo3::sync::PyOnceLock::new();
-    BASE.get_or_try_init(py, || {
-        let class = py.import("wengert.autograd.function")?.getattr("Function")?;
-        let method = |name: &str| class.getattr(name).map(Bound::unbind);
-        Ok((method("backward")?, method("vjp")?, method("setup_context")?))
-    })
-}
-
-/// Calls a Python object with positional arguments.
-fn call<'py>(f: &Bound<'py, PyAny>, args: &[Bound<'py, PyAny>]) -> PyResult<Bound<'py, PyAny>> {
-    let raw: SmallVec<[*mut ffi::PyObject; 6]> = args.iter().map(Bound::as_ptr).collect();
-    // SAFETY: live objects; the result is owned, or an exception is set.
-    unsafe {
-        let out =
-            ffi::PyObject_Vectorcall(f.as_ptr(), raw.as_ptr(), raw.len(), std::ptr::null_mut());
-        Bound::from_owned_ptr_or_err(f.py(), out)
-    }
-}
-
-/// True if `list` (a tuple, if anything) holds the very object `o`.
-fn holds(py: Python<'_>, list: &RefCell<Option<Held>>, o: &Bound<'_, PyAny>) -> bool {
-    let list = list.borrow();
-    let Some(list) = list.as_ref().and_then(|l| l.bind(py).cast::<PyTuple>().ok()) else {
-        return false;
-    };
-    list.iter().any(|x| x.is(o))
-}
-
-/// Transforms (`torch.func`) other than `vmap` whose functions are running.
-static RUNNING: AtomicIsize = AtomicIsize::new(0);
-
-/// Counts the transforms whose functions are running.
-#[pyfunction]
-pub fn _transforms(change: isize) {
-    RUNNING.fetch_add(change, Ordering::Relaxed);
-}
-
-const NO_SETUP: &str = "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html";
-
 /// The base of `Function`: what makes a call.
 #[pyclass(subclass, module = "torch._C")]
 pub struct _FunctionBase;
@@ -277,26 +236,16 @@ impl _FunctionBase {
     }
 }
 
-/// True if a class was made inside a function, or its `forward` was.
-fn is_local(class: &Bound<'_, PyType>, forward: &Bound<'_, PyAny>) -> bool {
-    let mut length = 0;
-    // SAFETY: a live heap type, as all subclasses of ours are, and its name's own bytes.
-    let name = unsafe {
-        let name = (*class.as_ptr().cast::<ffi::PyHeapTypeObject>()).ht_qualname;
-        let bytes = ffi::PyUnicode_AsUTF8AndSize(name, &mut length).cast::<u8>();
-        if bytes.is_null() {
-            ffi::PyErr_Clear();
-            return true;
-        }
-        std::slice::from_raw_parts(bytes, length as usize)
-    };
-    // SAFETY: the closure is that of a live function.
-    let closed = unsafe {
-        ffi::PyFunction_Check(forward.as_ptr()) != 0
-            && !ffi::PyFunction_GetClosure(forward.as_ptr()).is_null()
-    };
-    closed || name.contains(&b'<')
+/// Transforms (`torch.func`) other than `vmap` whose functions are running.
+static RUNNING: AtomicIsize = AtomicIsize::new(0);
+
+/// Counts the transforms whose functions are running.
+#[pyfunction]
+pub fn _transforms(change: isize) {
+    RUNNING.fetch_add(change, Ordering::Relaxed);
 }
+
+const NO_SETUP: &str = "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html";
 
 fn run<'py>(
     class: &Bound<'py, PyType>,
