@@ -15,7 +15,8 @@ WHEELS := $(wildcard ../shared/wheels)
 RUST := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-python check gates lint stubs bench wheel fmt clean
+.PHONY: help demo build test test-rust test-python check gates lint stubs bench wheel fmt clean \
+	miri memcheck
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +55,15 @@ stubs: build $(VENV)/.tools ## the stubs name what the module has, and type-chec
 bench: $(VENV)/.torch ## time the same lines under torch and wengert (ARGS=--quick, ...)
 	@$(MAKE) --no-print-directory PROFILE=release build
 	$(BIN)/python benches/versus_torch.py $(ARGS)
+
+# Quick: `make miri ARGS=tape` for the tests whose names hold that word. The hash of sources that
+# miri needs is that of nightly: `rustup component add miri rust-src --toolchain nightly`.
+miri: ## the core's tape tests under miri (a nightly toolchain's; ARGS filters)
+	MIRIFLAGS='-Zmiri-permissive-provenance -Zmiri-disable-isolation' \
+	CARGO_TARGET_DIR=target/miri cargo +nightly miri test -q -p wengert --test tape $(ARGS)
+
+memcheck: build ## random programs under AddressSanitizer (ARGS='--count 3000 tests/test_hooks.py')
+	PYTHON=$(BIN)/python .ci/memcheck $(ARGS)
 
 wheel: $(VENV)/.created ## build the release wheel, and print its size
 	$(BIN)/maturin build --release --strip --out dist
