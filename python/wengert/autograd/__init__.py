@@ -136,6 +136,16 @@ def grad(
     >>> torch.autograd.grad(x * x, x)
     (tensor(6.),)
     """
+    if (
+        type(outputs) is Tensor
+        and type(inputs) is Tensor
+        and (grad_outputs is None or type(grad_outputs) is Tensor)
+        and only_inputs
+        and not (is_grads_batched or materialize_grads)
+    ):
+        retain = bool(create_graph if retain_graph is None else retain_graph)
+        g = _wengert._grad_one(outputs, inputs, grad_outputs, retain, bool(create_graph))
+        return _finish((g,), inputs, allow_unused, False)
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "

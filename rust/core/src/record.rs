@@ -68,8 +68,13 @@ fn edges_of(id: Id, args: &[Operand], wanted: u32) -> Result<SmallVec<[Edge; 2]>
 /// of a leaf made without grad mode.
 #[inline]
 fn led(edges: &[Edge], wanted: u32) -> u32 {
-    let nowhere = |(i, e): (usize, &Edge)| if matches!(e, Edge::None) { bit(i) } else { 0 };
-    wanted & !edges.iter().enumerate().map(nowhere).fold(0, |a, b| a | b)
+    let mut led = wanted;
+    for (i, e) in edges.iter().enumerate() {
+        if matches!(e, Edge::None) {
+            led &= !bit(i);
+        }
+    }
+    led
 }
 
 /// The node of a pointwise call. `before` stands for the first input where that was overwritten.

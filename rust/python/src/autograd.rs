@@ -150,12 +150,35 @@ pub fn _grad(
     retain_graph: bool,
     create_graph: bool,
 ) -> PyResult<Vec<Option<Ret>>> {
+    gradients(&roots, &inputs, &grads, retain_graph, create_graph)
+}
+
+/// As [`_grad`], of one tensor with respect to one.
+#[pyfunction]
+pub fn _grad_one(
+    root: Arg,
+    input: Arg,
+    grad: Option<Arg>,
+    retain_graph: bool,
+    create_graph: bool,
+) -> PyResult<Option<Ret>> {
+    let (root, input) = ([Place::Tensor(root.0)], [Place::Tensor(input.0)]);
+    Ok(gradients(&root, &input, &[grad], retain_graph, create_graph)?.pop().flatten())
+}
+
+fn gradients(
+    roots: &[Place],
+    inputs: &[Place],
+    grads: &[Option<Arg>],
+    retain_graph: bool,
+    create_graph: bool,
+) -> PyResult<Vec<Option<Ret>>> {
     let pass = || {
-        let (edges, grads) = start(&roots, &grads)?;
+        let (edges, grads) = start(roots, grads)?;
         let to: Vec<Edge> = inputs.iter().map(Place::edge).collect::<wengert::Result<_>>()?;
         let options = Options { retain_graph, create_graph, inputs: Some(&to), accumulate: false };
         let found = engine::run(&edges, grads, options)?;
-        found.into_iter().zip(&inputs).map(|(g, place)| place.wrapped(g)).collect()
+        found.into_iter().zip(inputs).map(|(g, place)| place.wrapped(g)).collect()
     };
     let out: Vec<Option<Tensor>> = py_result(depth::run(pass))?;
     Ok(out.into_iter().map(|g| g.map(Ret)).collect())

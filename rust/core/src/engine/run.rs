@@ -21,6 +21,9 @@ struct Runs {
     active: u32,
 }
 
+/// For so many nodes at once there is room from the start.
+const ROOM: usize = 32;
+
 pub(super) type Slots = SmallVec<[Option<Tensor>; 1]>;
 
 /// Who waits for a gradient.
@@ -84,9 +87,9 @@ pub(super) fn run(
             id,
             outer,
             map: HashMap::new(),
-            entries: Vec::new(),
-            free: Vec::new(),
-            queue: BinaryHeap::new(),
+            entries: Vec::with_capacity(ROOM),
+            free: Vec::with_capacity(ROOM),
+            queue: BinaryHeap::with_capacity(ROOM),
             options,
             found: Vec::new(),
             leaves: Leaves::default(),
@@ -123,8 +126,8 @@ impl Run<'_> {
             entry.captured = true;
             entry.needed = self.options.accumulate;
         }
-        let mut order: Vec<(u64, u32)> = Vec::new();
-        let mut stack: Vec<Node> = Vec::new();
+        let mut order: Vec<(u64, u32)> = Vec::with_capacity(ROOM);
+        let mut stack: Vec<Node> = Vec::with_capacity(ROOM);
         let reach = |edge: &Edge, stack: &mut Vec<Node>| {
             if let Edge::Node(n, _) = edge
                 && n.seq() >= oldest
