@@ -56,9 +56,8 @@ bench: $(VENV)/.torch ## time the same lines under torch and wengert (ARGS=--qui
 	@$(MAKE) --no-print-directory PROFILE=release build
 	$(BIN)/python benches/versus_torch.py $(ARGS)
 
-# Quick: `make miri ARGS=tape` for the tests whose names hold that word. The hash of sources that
-# miri needs is that of nightly: `rustup component add miri rust-src --toolchain nightly`.
-miri: ## the core's tape tests under miri (a nightly toolchain's; ARGS filters)
+# Needs `rustup component add miri rust-src --toolchain nightly`; minutes (ARGS='-- hooks': fewer).
+miri: ## the core's tape tests under miri (ARGS='-- hooks' for those of that name)
 	MIRIFLAGS='-Zmiri-permissive-provenance -Zmiri-disable-isolation' \
 	CARGO_TARGET_DIR=target/miri cargo +nightly miri test -q -p wengert --test tape $(ARGS)
 
