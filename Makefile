@@ -58,7 +58,7 @@ bench: $(VENV)/.torch ## time the same lines under torch and wengert (ARGS=--qui
 
 # Needs `rustup component add miri rust-src --toolchain nightly`; minutes (ARGS='-- hooks': fewer).
 miri: ## the core's tape tests under miri (ARGS='-- hooks' for those of that name)
-	MIRIFLAGS='-Zmiri-permissive-provenance -Zmiri-disable-isolation' \
+	MIRIFLAGS='-Zmiri-permissive-provenance -Zmiri-disable-isolation -Zmiri-ignore-leaks' \
 	CARGO_TARGET_DIR=target/miri cargo +nightly miri test -q -p wengert --test tape $(ARGS)
 
 memcheck: build ## random programs under AddressSanitizer (ARGS='--count 3000 tests/test_hooks.py')
