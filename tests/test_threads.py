@@ -542,15 +542,14 @@ def test_the_interpreter_ends(wt, daemon):
         local.y = y
 
         def work(rounds):
-            with t.autograd.graph.saved_tensors_hooks(lambda s: [s], lambda p: p[0]):
-                for _ in range(rounds):
-                    z = t.ones(200, 200, requires_grad=True)
-                    # A daemon that is ended inside a hook takes the process with it, as in PyTorch:
-                    # native frames cannot be unwound by the interpreter's end.
-                    if not {daemon}:
-                        z.register_hook(lambda g: time.sleep(0))
-                    ((z @ z) * z).sum().backward()
-                    big * 2 + big
+            for _ in range(rounds):
+                z = t.ones(200, 200, requires_grad=True)
+                # A daemon that is ended inside a hook takes the process with it, as in PyTorch:
+                # native frames cannot be unwound by the interpreter's end.
+                if not {daemon}:
+                    z.register_hook(lambda g: time.sleep(0))
+                ((z @ z) * z).sum().backward()
+                big * 2 + big
 
         for _ in range(2):
             rounds = 10**9 if {daemon} else 20

@@ -293,7 +293,7 @@ fn packed_values() {
         let y = op("exp", &[(&x.mul(&x).unwrap()).into()]).unwrap();
         saved::pop();
         let g = engine::Options { create_graph: true, ..Default::default() };
-        engine::grad(&[y.sum_all().unwrap()], &[x.clone()], &[None], g).unwrap();
+        engine::grad(&[y.sum_all().unwrap()], std::slice::from_ref(&x), &[None], g).unwrap();
         let preserve = saved::Preserve::open().unwrap();
         let z = x.mul(&x).unwrap();
         let w = z.mul(&z).unwrap();
