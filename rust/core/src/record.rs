@@ -35,12 +35,12 @@ pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
         && !all_inference(args.iter().map(Operand::tensor))
     {
         let wanted = wanted(args.iter().map(Operand::tensor));
-        let node = pointwise_node(id, args, wanted, out, None, edges_of(id, args, wanted)?)?;
-        out.set_node(Some(node), 0);
+        out.set_node(Some(pointwise_node(id, args, wanted, out, None, None)?), 0);
     }
     if forward::active() { forward::pointwise(id, args, out) } else { Ok(()) }
 }
 
+#[inline(always)]
 fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
     let mut bits = 0;
     for (i, t) in tensors.enumerate() {
@@ -51,18 +51,25 @@ fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
     bits
 }
 
-/// Where the gradients of a call's inputs go.
-#[inline]
-fn edges_of(id: Id, args: &[Operand], wanted: u32) -> Result<SmallVec<[Edge; 2]>> {
-    let mut edges = SmallVec::new();
-    for (i, a) in args.iter().enumerate().take(id.op().formula.tracked) {
-        edges.push(match a {
+/// Where the gradients of a call's inputs go, and which of them (of the set `wanted`) lead
+/// somewhere, as [`led`] says.
+#[inline(always)]
+fn edges_of(formula: &Formula, args: &[Operand], wanted: u32) -> Result<Edges> {
+    let (mut edges, mut led) = (SmallVec::new(), 0);
+    for (i, a) in args.iter().enumerate().take(formula.tracked) {
+        let edge = match a {
             Operand::Tensor(t) if wanted & bit(i) != 0 => edge_of(t)?,
             _ => Edge::None,
-        });
+        };
+        if !matches!(edge, Edge::None) {
+            led |= bit(i);
+        }
+        edges.push(edge);
     }
-    Ok(edges)
+    Ok((edges, led))
 }
+
+type Edges = (SmallVec<[Edge; 2]>, u32);
 
 /// Those of the inputs that require a gradient whose gradients lead somewhere: not those of a view
 /// of a leaf made without grad mode.
@@ -77,17 +84,22 @@ fn led(edges: &[Edge], wanted: u32) -> u32 {
     led
 }
 
-/// The node of a pointwise call. `before` stands for the first input where that was overwritten.
+/// The node of a pointwise call. `before` stands for the first input where that was overwritten,
+/// and `edges` are those of before the write.
 fn pointwise_node(
     id: Id,
     args: &[Operand],
     wanted: u32,
     out: &Tensor,
     before: Option<&Tensor>,
-    edges: SmallVec<[Edge; 2]>,
+    edges: Option<Edges>,
 ) -> Result<Node> {
     let formula = &id.op().formula;
-    let saves = formula.saves(led(&edges, wanted));
+    let (edges, led) = match edges {
+        Some(edges) => edges,
+        None => edges_of(formula, args, wanted)?,
+    };
+    let saves = formula.saves(led);
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     let mut plain = true;
     let written = args.first().and_then(Operand::tensor).is_some_and(|x| x.same(out));
@@ -341,7 +353,7 @@ pub(crate) struct InPlace<'a> {
     args: &'a [Operand<'a>],
     wanted: u32,
     /// Of before the write, which outdates the history of views of the same memory.
-    edges: SmallVec<[Edge; 2]>,
+    edges: Edges,
     before: Option<Tensor>,
     /// Some argument carries a tangent.
     dual: bool,
@@ -359,7 +371,10 @@ impl<'a> InPlace<'a> {
             0
         };
         let dual = forward::active() && forward::any(args.iter().filter_map(Operand::tensor))?;
-        let edges = if wanted != 0 { edges_of(id, args, wanted)? } else { SmallVec::new() };
+        let edges = match wanted {
+            0 => (SmallVec::new(), 0),
+            _ => edges_of(&id.op().formula, args, wanted)?,
+        };
         let mut me = InPlace { id, args, wanted, edges, before: None, dual };
         if let Some(Operand::Tensor(x)) = args.first() {
             if wanted != 0 || dual {
@@ -386,7 +401,7 @@ impl<'a> InPlace<'a> {
         if self.wanted != 0 {
             views::mark_fresh(x);
             let old = self.before.as_ref();
-            let node = pointwise_node(self.id, self.args, self.wanted, x, old, self.edges)?;
+            let node = pointwise_node(self.id, self.args, self.wanted, x, old, Some(self.edges))?;
             views::rebase(x, node)?;
         }
         match &self.before {

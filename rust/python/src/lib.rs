@@ -74,9 +74,9 @@ mod _wengert {
     #[pymodule_export]
     use crate::autograd::{
         _Preserve, _backward, _backward_one, _current_pass, _enforce_grad_layout, _enter_transform,
-        _exit_transform, _fusion_enabled, _grad, _grad_one, _increment_version, _inputs_given, _is_plain,
-        _leads_out, _live, _queue_callback, _requiring, _set_fusion, _set_grad_enabled, _set_modes,
-        _times_off, _will_run, is_grad_enabled, is_inference_mode_enabled,
+        _exit_transform, _fusion_enabled, _grad, _grad_one, _increment_version, _inputs_given,
+        _is_plain, _leads_out, _live, _queue_callback, _requiring, _set_fusion, _set_grad_enabled,
+        _set_modes, _times_off, _will_run, is_grad_enabled, is_inference_mode_enabled,
     };
     #[pymodule_export]
     use crate::batch::{
