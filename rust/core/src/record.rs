@@ -35,7 +35,9 @@ pub(crate) fn pointwise(id: Id, args: &[Operand], out: &Tensor) -> Result<()> {
         && !all_inference(args.iter().map(Operand::tensor))
     {
         let wanted = wanted(args.iter().map(Operand::tensor));
-        out.set_node(Some(pointwise_node(id, args, wanted, out, None, None)?), 0);
+        let mut edges = Edges::new();
+        let led = edges_of(&id.op().formula, args, wanted, &mut edges)?;
+        out.set_node(Some(pointwise_node(id, args, wanted, out, None, edges, led)?), 0);
     }
     if forward::active() { forward::pointwise(id, args, out) } else { Ok(()) }
 }
@@ -51,11 +53,13 @@ fn wanted<'a>(tensors: impl Iterator<Item = Option<&'a Tensor>>) -> u32 {
     bits
 }
 
-/// Where the gradients of a call's inputs go, and which of them (of the set `wanted`) lead
-/// somewhere, as [`led`] says.
+type Edges = SmallVec<[Edge; 2]>;
+
+/// Puts where the gradients of a call's inputs go into `edges`; returns which of them (of the set
+/// `wanted`) lead somewhere, as [`led`] says. (Edges are built where they stay: moving them costs.)
 #[inline(always)]
-fn edges_of(formula: &Formula, args: &[Operand], wanted: u32) -> Result<Edges> {
-    let (mut edges, mut led) = (SmallVec::new(), 0);
+fn edges_of(formula: &Formula, args: &[Operand], wanted: u32, edges: &mut Edges) -> Result<u32> {
+    let mut led = 0;
     for (i, a) in args.iter().enumerate().take(formula.tracked) {
         let edge = match a {
             Operand::Tensor(t) if wanted & bit(i) != 0 => edge_of(t)?,
@@ -66,10 +70,8 @@ fn edges_of(formula: &Formula, args: &[Operand], wanted: u32) -> Result<Edges> {
         }
         edges.push(edge);
     }
-    Ok((edges, led))
+    Ok(led)
 }
-
-type Edges = (SmallVec<[Edge; 2]>, u32);
 
 /// Those of the inputs that require a gradient whose gradients lead somewhere: not those of a view
 /// of a leaf made without grad mode.
@@ -84,21 +86,18 @@ fn led(edges: &[Edge], wanted: u32) -> u32 {
     led
 }
 
-/// The node of a pointwise call. `before` stands for the first input where that was overwritten,
-/// and `edges` are those of before the write.
+/// The node of a pointwise call. `before` stands for the first input where that was overwritten.
+#[inline(always)]
 fn pointwise_node(
     id: Id,
     args: &[Operand],
     wanted: u32,
     out: &Tensor,
     before: Option<&Tensor>,
-    edges: Option<Edges>,
+    edges: Edges,
+    led: u32,
 ) -> Result<Node> {
     let formula = &id.op().formula;
-    let (edges, led) = match edges {
-        Some(edges) => edges,
-        None => edges_of(formula, args, wanted)?,
-    };
     let saves = formula.saves(led);
     let mut saved: SmallVec<[Saved; 2]> = SmallVec::new();
     let mut plain = true;
@@ -354,6 +353,7 @@ pub(crate) struct InPlace<'a> {
     wanted: u32,
     /// Of before the write, which outdates the history of views of the same memory.
     edges: Edges,
+    led: u32,
     before: Option<Tensor>,
     /// Some argument carries a tangent.
     dual: bool,
@@ -371,11 +371,12 @@ impl<'a> InPlace<'a> {
             0
         };
         let dual = forward::active() && forward::any(args.iter().filter_map(Operand::tensor))?;
-        let edges = match wanted {
-            0 => (SmallVec::new(), 0),
-            _ => edges_of(&id.op().formula, args, wanted)?,
-        };
-        let mut me = InPlace { id, args, wanted, edges, before: None, dual };
+        let mut edges = Edges::new();
+        let mut led = 0;
+        if wanted != 0 {
+            led = edges_of(&id.op().formula, args, wanted, &mut edges)?;
+        }
+        let mut me = InPlace { id, args, wanted, edges, led, before: None, dual };
         if let Some(Operand::Tensor(x)) = args.first() {
             if wanted != 0 || dual {
                 views::refresh(x)?;
@@ -401,7 +402,8 @@ impl<'a> InPlace<'a> {
         if self.wanted != 0 {
             views::mark_fresh(x);
             let old = self.before.as_ref();
-            let node = pointwise_node(self.id, self.args, self.wanted, x, old, Some(self.edges))?;
+            let node =
+                pointwise_node(self.id, self.args, self.wanted, x, old, self.edges, self.led)?;
             views::rebase(x, node)?;
         }
         match &self.before {
