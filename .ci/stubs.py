@@ -189,7 +189,7 @@ def stub() -> str:
         elif inspect.isclass(value) and issubclass(value, Exception):
             out.append(f"class {name}({value.__base__.__name__}): ...")
         elif inspect.isclass(value):
-            out += [f"class {name}:", "    def __getattr__(self, name: str) -> Any: ..."]
+            out += [f"class {name}(Any):", "    def __init__(self, *args: Any) -> None: ..."]
         elif callable(value):
             out.append(f"def {name}({plain(value)}) -> Any: ...")
         else:

@@ -226,7 +226,7 @@ class _Inside(Function):
         return (None, *ctx.put_in(method, grads))
 
     @staticmethod
-    def jvp(ctx, _, *tangents):
+    def jvp(ctx, *tangents):
         ctx._fit = ()
-        found = ctx.put_in(ctx._call.cls.jvp, tangents)
+        found = ctx.put_in(ctx._call.cls.jvp, tangents[1:])
         return tuple(found) if len(found) != 1 else found[0]

@@ -300,7 +300,7 @@ pub(crate) fn check_in_place<'a>(
 /// # Errors
 /// RuntimeError if it shares part of it.
 pub fn check_out(id: Id, out: &Tensor, args: &[Value]) -> Result<()> {
-    let joined = id == Id::CAT; // PyTorch lets no input of it be the result
+    let joined = matches!(id, Id::CAT | Id::GATHER); // PyTorch lets no input be the result
     if joined || matches!(id.block(), op::Block::Pointwise(_)) {
         for t in tensor_slots(args).into_iter().flatten() {
             overlap::check_between(out, t, joined)?;
