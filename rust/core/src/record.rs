@@ -5,7 +5,7 @@ use crate::mode::{Guard, grad_enabled};
 use crate::op::{self, Id, Outputs, Structured};
 use crate::pointwise::{Operand, special};
 use crate::promote::can_cast;
-use crate::shape::check_output;
+use crate::shape::{check_output, same};
 use crate::tape::{Edge, Info, Meta, Node, Rule, Saved};
 use crate::tensor::kind::all_inference;
 use crate::value::Args;
@@ -106,7 +106,7 @@ fn pointwise_node(
         let wants = wanted & bit(i) != 0;
         match a {
             Operand::Tensor(t) => {
-                plain &= !wants || (t.shape() == out.shape() && t.dtype() == out.dtype());
+                plain &= !wants || (same(t.shape(), out.shape()) && t.dtype() == out.dtype());
                 saved.push(if saves & (1 << i) != 0 {
                     match before.filter(|_| i == 0) {
                         Some(old) => Saved::Input(old.clone(), old.version_to_save()?),

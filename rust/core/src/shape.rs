@@ -175,6 +175,12 @@ pub fn broadcast_strides(shape: &[usize], strides: &[isize], to: &[usize]) -> St
     out
 }
 
+/// True for equal shapes. (Few sizes are compared sooner here than by a call for comparing memory.)
+#[inline(always)]
+pub(crate) fn same(a: &[usize], b: &[usize]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(x, y)| x == y)
+}
+
 /// True if `shape` can be expanded to `to`.
 pub fn expandable(shape: &[usize], to: &[usize]) -> bool {
     shape.len() <= to.len()

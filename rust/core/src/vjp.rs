@@ -5,6 +5,7 @@ use crate::formula::{Action, Formula, Vjp, X, bit};
 use crate::mode::{Guard, Mode, grad_enabled};
 use crate::op::{Cx, Id, Op, Rule};
 use crate::pointwise::{Operand, block};
+use crate::shape::same;
 use crate::sites::{self, CallSite};
 use crate::tape::{Info, Node, Saved};
 use crate::value::Args;
@@ -118,7 +119,7 @@ pub(crate) fn rule(
 fn fit(cx: &Cx, grads: &mut Grads) -> Result<()> {
     for (g, meta) in grads.iter_mut().zip(cx.inputs) {
         if let Some(t) = g {
-            if t.shape() != meta.shape.as_slice() {
+            if !same(t.shape(), &meta.shape) {
                 *g = Some(ops::reduce::sum_to(t, &meta.shape)?);
             }
             if let Some(t) = g
@@ -181,11 +182,6 @@ fn tensors(
         }
     }
     Ok(out)
-}
-
-/// The saved value for input or output `x`.
-fn unpack(node: &Node, x: X) -> Result<Val> {
-    unpacked(node, slot(node, x).and_then(|i| node.saved().get(i)))
 }
 
 fn unpacked(node: &Node, saved: Option<&Saved>) -> Result<Val> {

@@ -1,7 +1,7 @@
 //! How gradients are added up, and how they get into `.grad`.
 
 use crate::mode::{Guard, enforces_layout, grad_enabled};
-use crate::shape::Layout;
+use crate::shape::{Layout, same};
 use crate::{Result, Storage, Tensor, forward, lazy, ops, pointwise};
 
 /// Evaluates deferred gradients, as many as possible in one pass.
@@ -16,7 +16,7 @@ pub(super) fn add(first: Tensor, second: Tensor) -> Result<Tensor> {
     let reuse = !grad_enabled()
         && first.unique()
         && first.is_contiguous()
-        && first.shape() == second.shape()
+        && same(first.shape(), second.shape())
         && first.dtype() == second.dtype()
         && !first.storage().is_pending()
         && !second.storage().is_pending();

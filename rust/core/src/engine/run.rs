@@ -186,8 +186,8 @@ impl Run<'_> {
         {
             self.queue.push((n.seq(), slot));
         }
-        if entry.grads.len() <= output {
-            entry.grads.resize(output + 1, None);
+        while entry.grads.len() <= output {
+            entry.grads.push(None);
         }
         entry.grads[output] = Some(match entry.grads[output].take() {
             None => grad,
@@ -317,11 +317,10 @@ impl Run<'_> {
             gaps.iter().for_each(|&i| out.insert(i, None));
         }
         drop(grads);
-        out.resize(node.edges().len(), None);
-        for (i, g) in out.into_iter().enumerate().filter(|(i, _)| wanted & bit(*i) != 0) {
-            match g {
-                Some(g) => self.send(&node.edges()[i], g)?,
-                None => self.pass_by(&node.edges()[i]),
+        for (i, edge) in node.edges().iter().enumerate().filter(|(i, _)| wanted & bit(*i) != 0) {
+            match out.get_mut(i).and_then(Option::take) {
+                Some(g) => self.send(edge, g)?,
+                None => self.pass_by(edge),
             }
         }
         if !self.options.retain_graph {

@@ -2,7 +2,7 @@
 
 use super::{Operand, Plan, arg_dtype, block, result_dtype, special};
 use crate::op::{Id, Pointwise, Rule};
-use crate::shape::{Layout, Shape, Strides, broadcast_strides, expandable};
+use crate::shape::{Layout, Shape, Strides, broadcast_strides, expandable, same};
 use crate::{DType, Result, Scalar, Storage, Tensor, lazy};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
@@ -20,7 +20,7 @@ pub(super) fn binary_fast(id: Id, p: &Pointwise, a: &Tensor, b: &Tensor) -> Resu
         && la.numel < lazy::MIN
         && la.contiguous
         && lb.contiguous
-        && la.shape == lb.shape
+        && same(&la.shape, &lb.shape)
         && !(a.storage().is_pending() || b.storage().is_pending());
     if !fits || matches!(p.dtype, Rule::Mask | Rule::Truth) || (d.is_int() && special::divides(id))
     {
@@ -130,7 +130,7 @@ impl Rows {
 #[inline]
 pub(crate) fn as_rows(t: &Tensor, shape: &[usize], room: &mut Rows) -> Result<*const u8> {
     let from = t.ptr()?.cast_const();
-    if t.is_contiguous() && t.shape() == shape {
+    if t.is_contiguous() && same(t.shape(), shape) {
         return Ok(from);
     }
     let (size, to) = (t.dtype().size(), room.at());
@@ -286,7 +286,7 @@ pub(super) fn in_place_fits(id: Id, p: &Pointwise, args: &[Operand], x: &Tensor)
     }
     args[1..].iter().all(|a| match a {
         Operand::Tensor(t) => {
-            let whole = t.is_contiguous() && t.shape() == x.shape();
+            let whole = t.is_contiguous() && same(t.shape(), x.shape());
             t.dtype() == d
                 && !t.storage().is_pending()
                 && (whole || (n <= MOST && expandable(t.shape(), x.shape())))

@@ -1,13 +1,13 @@
 //! Derivatives of few elements: a formula compiled for a dtype and a set of wanted gradients runs
 //! in one pass, on the stack.
 
-use super::{Grads, Val, unpack};
+use super::{Grads, slot};
 use crate::formula::{Action, Formula, X, bit};
 use crate::op::{Id, Rule};
 use crate::pointwise::{Builder, MOST, Rows, as_rows, block};
 use crate::shape::{Layout, expandable};
 use crate::sync::guarded;
-use crate::tape::Node;
+use crate::tape::{Node, Saved};
 use crate::{DType, Result, Scalar, Storage, Tensor};
 use smallvec::SmallVec;
 use wengert_kernels::program::{self, Program};
@@ -121,7 +121,6 @@ pub(super) fn apply(
     }
     let Some(c) = lookup(node.op(), formula, dtype, wanted) else { return Ok(None) };
     let mut inputs: SmallVec<[program::Small; 6]> = SmallVec::new();
-    let mut held: SmallVec<[Tensor; 3]> = SmallVec::new();
     let mut rooms = [const { Rows::new() }; 4];
     let mut rooms = rooms.iter_mut();
     for &x in &c.loads {
@@ -131,19 +130,20 @@ pub(super) fn apply(
                 program::Small::Memory(as_rows(g, g.shape(), room)?)
             }
             X::Lit(v) => program::Small::Number(Scalar::Float(v).bytes(dtype)),
-            x => match unpack(node, x)? {
-                Val::Number(s) => program::Small::Number(s.bytes(dtype)),
-                Val::Tensor(t) if t.dtype() == dtype && expandable(t.shape(), g.shape()) => {
+            x => match slot(node, x).and_then(|i| node.saved().get(i)) {
+                Some(Saved::Number(s)) => program::Small::Number(s.bytes(dtype)),
+                Some(Saved::Input(t, _) | Saved::Output(t, ..))
+                    if t.dtype() == dtype && expandable(t.shape(), g.shape()) =>
+                {
                     let Some(room) = rooms.next() else { return Ok(None) };
-                    let ptr = as_rows(&t, g.shape(), room)?;
-                    held.push(t);
-                    program::Small::Memory(ptr)
+                    program::Small::Memory(as_rows(t, g.shape(), room)?)
                 }
                 _ => return Ok(None),
             },
         });
     }
-    let mut out: Grads = (0..node.edges().len()).map(|_| None).collect();
+    let mut out = Grads::new();
+    (0..node.edges().len()).for_each(|_| out.push(None));
     let mut outputs: SmallVec<[*mut u8; 3]> = SmallVec::new();
     for &i in &c.targets {
         let storage = Storage::new(n * dtype.size())?;
@@ -151,7 +151,7 @@ pub(super) fn apply(
         outputs.push(t.ready_ptr());
         out[i as usize] = Some(t);
     }
-    // SAFETY: every pointer holds `n` elements of `dtype` in a row, `held` keeps the inputs alive,
+    // SAFETY: every pointer holds `n` elements of `dtype` in a row, the node keeps the inputs alive,
     // and the outputs are fresh.
     unsafe { program::run_small(&c.program, n, dtype.size(), &inputs, &outputs) };
     for (i, &x) in formula.grads.iter().enumerate() {
