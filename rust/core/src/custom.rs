@@ -58,14 +58,14 @@ pub fn attach(node: Option<&Node>, t: &Tensor, o: Output) -> Result<Tensor> {
         return Ok(if o.input && t.requires_grad() { t.detach() } else { out });
     };
     if o.dirty {
-        if t.grad().is_some() {
-            t.replace_grad(None);
-        }
         if t.is_leaf() && t.requires_grad() && t.base().is_none() {
             bail!(
                 Runtime,
                 "a leaf Variable that requires grad has been used in an in-place operation."
             );
+        }
+        if t.grad().is_some() {
+            t.replace_grad(None);
         }
         views::check_in_place(t, true)?;
         if t.base().is_some() && o.several {
