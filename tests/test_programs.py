@@ -9,7 +9,7 @@ import compare
 import programs
 
 # As many runs of CI make; `python tests/programs.py --count ...` runs more.
-SEEDS = 1_500
+SEEDS = 3_000
 
 
 def fail(found):

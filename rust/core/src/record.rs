@@ -374,7 +374,15 @@ impl<'a> InPlace<'a> {
         let mut edges = Edges::new();
         let mut led = 0;
         if wanted != 0 {
-            led = edges_of(&id.op().formula, args, wanted, &mut edges)?;
+            let formula = &id.op().formula;
+            led = edges_of(formula, args, wanted, &mut edges)?;
+            // What may fail has to fail before the write.
+            let saves = formula.saves(led);
+            for (i, t) in args.iter().enumerate().filter_map(|(i, a)| Some((i, a.tensor()?))) {
+                if saves & (1 << i) != 0 {
+                    t.version_to_save()?;
+                }
+            }
         }
         let mut me = InPlace { id, args, wanted, edges, led, before: None, dual };
         if let Some(Operand::Tensor(x)) = args.first() {

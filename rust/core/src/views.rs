@@ -264,11 +264,10 @@ impl Rule for CopySlices {
             wanted.fold(0, |m, (i, e)| if matches!(e, Edge::None) { m } else { m | bit(i) });
         let mut out: Vec<Option<Tensor>> =
             vjp::apply(&inner, &[Some(part.clone())], wanted)?.into_iter().collect();
-        let new = match out.first_mut().and_then(Option::take) {
-            Some(t) => t,
-            None => Tensor::zeros(part.shape(), part.dtype())?,
-        };
-        if let Some(first) = out.first_mut() {
+        let Some(first) = out.first_mut() else { return Ok(out) };
+        let new = first.take();
+        if !matches!(node.edges().first(), None | Some(Edge::None)) {
+            let new = new.map_or_else(|| Tensor::zeros(part.shape(), part.dtype()), Ok)?;
             *first = Some(ops::strided::with_part(g, &new, &self.base, &self.view)?);
         }
         Ok(out)
