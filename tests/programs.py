@@ -84,7 +84,7 @@ LINES = {
         {n} = torch.einsum("ij,kj->ik", {a}, {b}) * 1
         {n} = torch.cat([{a}, {b}])
         {n} = {a}.addcmul({b}, {c}, value=0.5)
-        {n} = {a}.detach().clone().requires_grad_()
+        {n} = {a}.detach().clone().requires_grad_(not torch.is_inference_mode_enabled())
         """,
     ),
     "views": (
@@ -309,8 +309,9 @@ def hookable(t):
 
 
 def alike(a, b):
-    """A leaf that is given data of another form gets another accumulator in PyTorch."""
-    return a.shape == b.shape and a.dtype == b.dtype
+    """A leaf that is given data of another form gets another accumulator in PyTorch, and one given
+    an inference tensor's becomes one."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.is_inference() == b.is_inference()
 
 
 def overlap(a, b):
