@@ -483,3 +483,17 @@ def test_views_that_are_made_leaves(t):
     yield view.grad_fn is None, view.requires_grad, base.requires_grad
     (view * 2).sum().backward()
     yield view.grad
+
+
+@scenario
+def test_a_saved_tensor_that_is_detached(t):
+    """A node that saved a tensor with a history refuses it once that was taken away."""
+    x = t.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 2
+    z = (y * y).sum()
+    y.detach_()
+    yield caught(z.backward), x.grad
+    w = x * 2
+    v = w.exp().sum() + (w * 3).sum()
+    w.detach_()
+    yield v.backward(), x.grad

@@ -7,7 +7,7 @@ use crate::op::{Cx, Id, Op, Rule};
 use crate::pointwise::{Operand, block};
 use crate::shape::same;
 use crate::sites::{self, CallSite};
-use crate::tape::{Info, Node, Saved};
+use crate::tape::{Edge, Info, Node, Saved};
 use crate::value::Args;
 use crate::{DType, Error, Result, Scalar, Tensor, Value, bail, err, forward, ops};
 use smallvec::SmallVec;
@@ -284,13 +284,28 @@ fn unchanged(s: &Saved) -> bool {
 #[inline]
 fn check_versions(node: &Node) -> Result<bool> {
     let mut packed = false;
-    for s in node.saved() {
+    for (i, s) in node.saved().iter().enumerate() {
         if !unchanged(s) {
             return Err(modified(node, s));
+        }
+        if let Saved::Input(t, _) = s
+            && t.node().is_none()
+            && let Some(Edge::Node(..)) = node.edges().get(i)
+        {
+            return Err(detached());
         }
         packed |= matches!(s, Saved::Packed(_));
     }
     Ok(packed)
+}
+
+/// PyTorch's refusal to use a saved tensor that lost its history.
+#[cold]
+fn detached() -> Error {
+    err!(
+        Runtime,
+        "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_().This is not supported, please use out-of-place `.detach()` instead"
+    )
 }
 
 /// PyTorch's refusal to use a saved tensor that was written to.
