@@ -446,9 +446,9 @@ pub fn in_place(id: Id, args: &[Operand]) -> Result<Tensor> {
         bail!(Type, "{}_ needs a tensor to write to", id.name());
     };
     record::check_in_place(id, x, args.iter().filter_map(Operand::tensor))?;
-    if small::in_place_fits(id, p, args, x) {
+    if let Some(kernel) = small::in_place_kernel(id, p, args, x) {
         let before = record::InPlace::prepare(id, args)?;
-        small::few_in_place(p, args, x)?;
+        small::few_in_place(kernel, args, x)?;
         x.bump_version();
         before.finish(x)?;
         return Ok((*x).clone());

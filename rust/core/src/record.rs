@@ -372,12 +372,12 @@ impl<'a> InPlace<'a> {
         };
         let dual = forward::active() && forward::any(args.iter().filter_map(Operand::tensor))?;
         let mut edges = Edges::new();
-        let mut led = 0;
+        let (mut led, mut saves) = (0, 0);
         if wanted != 0 {
             let formula = &id.op().formula;
             led = edges_of(formula, args, wanted, &mut edges)?;
+            saves = formula.saves(led);
             // What may fail has to fail before the write.
-            let saves = formula.saves(led);
             for (i, t) in args.iter().enumerate().filter_map(|(i, a)| Some((i, a.tensor()?))) {
                 if saves & (1 << i) != 0 {
                     t.version_to_save()?;
@@ -391,7 +391,7 @@ impl<'a> InPlace<'a> {
             }
             if dual {
                 me.before = Some(forward::before_write(x)?);
-            } else if wanted != 0 && me.formula().saves(wanted) & 1 != 0 {
+            } else if saves & 1 != 0 {
                 let copy = Tensor::empty(x.shape(), x.dtype())?;
                 crate::pointwise::copy(x, &copy)?;
                 copy.set_node(x.node().cloned(), x.output_nr());
@@ -399,10 +399,6 @@ impl<'a> InPlace<'a> {
             }
         }
         Ok(me)
-    }
-
-    fn formula(&self) -> &'static Formula {
-        &self.id.op().formula
     }
 
     /// Records the call as the newest history of `x`.

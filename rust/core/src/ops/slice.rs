@@ -265,21 +265,24 @@ fn chunk_size(t: &Tensor, chunks: i64, dim: i64) -> Result<i64> {
     Ok(t.shape()[wrap_dim(dim, t.ndim())?].div_ceil(chunks as usize) as i64)
 }
 
+/// The pieces of a chunk as `split` makes them, or, of a dimension of size zero, `split_sizes`.
+fn chunks(a: &Args, split: Id, split_sizes: Id) -> Result<Outputs> {
+    let (t, chunks, dim) = (a.tensor(0)?, a.int(1)?, a.int(2)?);
+    match chunk_size(t, chunks, dim)? {
+        0 => {
+            let sizes = Value::Ints(smallvec::SmallVec::from_elem(0, chunks as usize));
+            call(split_sizes, &[t.into(), sizes, dim.into()])
+        }
+        size => call(split, &[t.into(), Value::Int(size), dim.into()]),
+    }
+}
+
 pub(crate) const CHUNK: Structured = Structured {
     schema: "chunk(Tensor self, int chunks, int dim=0) -> Tensor[]",
     aliases: &[],
     doc: "At most `chunks` views of equal size along a dimension.\n\n>>> torch.arange(4).chunk(2)\n(tensor([0, 1]), tensor([2, 3]))",
     forms: Forms::BOTH,
-    forward: |a| {
-        let (t, chunks, dim) = (a.tensor(0)?, a.int(1)?, a.int(2)?);
-        match chunk_size(t, chunks, dim)? {
-            0 => {
-                let sizes = Value::Ints(smallvec::SmallVec::from_elem(0, chunks as usize));
-                call(Id::SPLIT_SIZES, &[t.into(), sizes, dim.into()])
-            }
-            size => call(Id::SPLIT, &[t.into(), Value::Int(size), dim.into()]),
-        }
-    },
+    forward: |a| chunks(&a, Id::SPLIT, Id::SPLIT_SIZES),
     vjp: Vjp::Composed,
     node: "",
 };
@@ -315,16 +318,7 @@ pub(crate) const UNSAFE_CHUNK: Structured = Structured {
     aliases: &[],
     doc: "As `chunk`; but that the pieces share memory is not known: writes to them count for none but themselves.\n\n>>> torch.arange(4).unsafe_chunk(2)\n(tensor([0, 1]), tensor([2, 3]))",
     forms: Forms::BOTH,
-    forward: |a| {
-        let (t, chunks, dim) = (a.tensor(0)?, a.int(1)?, a.int(2)?);
-        match chunk_size(t, chunks, dim)? {
-            0 => {
-                let sizes = Value::Ints(smallvec::SmallVec::from_elem(0, chunks as usize));
-                call(Id::UNSAFE_SPLIT_SIZES, &[t.into(), sizes, dim.into()])
-            }
-            size => call(Id::UNSAFE_SPLIT, &[t.into(), Value::Int(size), dim.into()]),
-        }
-    },
+    forward: |a| chunks(&a, Id::UNSAFE_SPLIT, Id::UNSAFE_SPLIT_SIZES),
     vjp: Vjp::Composed,
     node: "",
 };

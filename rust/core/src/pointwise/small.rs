@@ -6,7 +6,7 @@ use crate::shape::{Layout, Shape, Strides, broadcast_strides, expandable, same};
 use crate::{DType, Result, Scalar, Storage, Tensor, lazy};
 use smallvec::SmallVec;
 use std::mem::MaybeUninit;
-use wengert_kernels::pointwise::{copy_strided, fill};
+use wengert_kernels::pointwise::{Kernel, copy_strided, fill};
 
 /// Up to so many elements an operand is gathered on the stack.
 pub(crate) const MOST: usize = 64;
@@ -271,20 +271,24 @@ pub(super) fn few(p: &Pointwise, plan: &Plan, args: &[Operand]) -> Result<Option
     Ok(Some(out))
 }
 
-/// True for a call that writes its result into its first argument, a small row-major tensor of
-/// floats, and needs no conversion.
+/// The kernel of a call that writes its result into its first argument, a small row-major tensor
+/// of floats, and needs no conversion; None for any other.
 #[inline]
-pub(super) fn in_place_fits(id: Id, p: &Pointwise, args: &[Operand], x: &Tensor) -> bool {
+pub(super) fn in_place_kernel(
+    id: Id,
+    p: &Pointwise,
+    args: &[Operand],
+    x: &Tensor,
+) -> Option<Kernel> {
     let (d, n) = (x.dtype(), x.numel());
     if n == 0
         || !plain_floats(x)
         || matches!(p.dtype, Rule::Truth | Rule::Mask | Rule::Compare)
         || special::cheaper(id, args, d).is_some()
-        || p.forward.get(d).is_none()
     {
-        return false;
+        return None;
     }
-    args[1..].iter().all(|a| match a {
+    let fits = args[1..].iter().all(|a| match a {
         Operand::Tensor(t) => {
             let whole = t.is_contiguous() && same(t.shape(), x.shape());
             t.dtype() == d
@@ -293,14 +297,14 @@ pub(super) fn in_place_fits(id: Id, p: &Pointwise, args: &[Operand], x: &Tensor)
                 && (!t.storage().same(x.storage()) || t.same(x))
         }
         Operand::Number(s) => n <= MOST && !matches!(s, Scalar::Bool(_)),
-    })
+    });
+    p.forward.get(d).filter(|_| fits)
 }
 
-/// Runs a call that [`in_place_fits`].
+/// Runs a call that has an [`in_place_kernel`].
 #[inline]
-pub(super) fn few_in_place(p: &Pointwise, args: &[Operand], x: &Tensor) -> Result<()> {
+pub(super) fn few_in_place(kernel: Kernel, args: &[Operand], x: &Tensor) -> Result<()> {
     let (d, n) = (x.dtype(), x.numel());
-    let Some(kernel) = p.forward.get(d) else { return Ok(()) };
     lazy::before_write(x.storage())?;
     let mut rooms = [const { Rows::new() }; 3];
     let to = x.ready_ptr();
